@@ -20,7 +20,7 @@ ABOUT = """
 Train one model of a trainable and evaluate it on held-out users after every epoch.
 
   python -m platform.train                                    the diffusion model, in this process
-  python -m platform.train trainable=gan name=gan2             gan, physical, cotraining, detector, critic or agent
+  python -m platform.train trainable=gan name=gan2             physical, cotraining, distill, detector, critic, agent
   python -m platform.train scaling.num_workers=2              two workers that share each batch
   python -m platform.train trainable.epochs=40 address=auto scaling.num_workers=4 storage_path=/shared/train
 

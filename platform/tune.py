@@ -19,7 +19,7 @@ Search the parameters of a trainable by its metrics on held-out users.
 
   python -m platform.tune                                             the default sweep
   python -m platform.tune budget.trials=16 budget.time_limit=20m      a longer one
-  python -m platform.tune trainable=detector                          or gan, physical, cotraining, critic, agent
+  python -m platform.tune trainable=detector                          gan, physical, cotraining, distill, critic, agent
   python -m platform.tune trainable.epochs=12 scaling.num_workers=1   each trial in a Ray Train worker group
   python -m platform.tune trainable.model.base_channels=64            fix a key of the space
   python -m platform.tune 'trainable.optim.lr=tag(log,interval(1e-4,3e-3))'   search any key: interval, range, choice

@@ -6,6 +6,7 @@ from search_spaces.critic import SPACE as CRITIC
 from search_spaces.detector import SPACE as DETECTOR
 from search_spaces.diffusion import SPACE as DIFFUSION
 from search_spaces.diffusion_ranking_loss import SPACE as DIFFUSION_RANKING_LOSS
+from search_spaces.distill import SPACE as DISTILL
 from search_spaces.gan import SPACE as GAN
 from search_spaces.physical import SPACE as PHYSICAL
 from search_spaces.space import Condition, Space
@@ -17,6 +18,7 @@ SPACES: dict[str, Space] = {
     "gan": GAN,
     "physical": PHYSICAL,
     "cotraining": COTRAINING,
+    "distill": DISTILL,
     "diffusion_ranking_loss": DIFFUSION_RANKING_LOSS,
     "detector": DETECTOR,
     "critic": CRITIC,

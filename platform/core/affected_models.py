@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from trainables.core.config import violation
 from trainables.data.training_users import PURPOSES, UNKNOWN, TrainingUsers
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint_record import RECORD, CheckpointError, load_record
+from trainables.training.checkpoint_record import DISTILLATION, RECORD, CheckpointError, load_record
 
 
 class Model(NamedTuple):
@@ -108,6 +108,8 @@ def _parents(record: Mapping[str, Any], folder: Path) -> frozenset[str]:
     hashes = [*(models.values() if isinstance(models, Mapping) else ())]
     critic = record.get("critic")
     hashes += [critic.get("weights_sha256")] if isinstance(critic, Mapping) else []
+    distillation = record.get(DISTILLATION)
+    hashes += [distillation.get("teacher_sha256")] if isinstance(distillation, Mapping) else []
     hashes += [negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")]
     for one in hashes:
         if not isinstance(one, str | None):

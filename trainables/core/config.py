@@ -28,6 +28,7 @@ INPUT_PATHS = (
     "physical_checkpoint",
     "critic_checkpoint",
     "agent_checkpoint",
+    "teacher",
     "served_folder",
 )
 """Keys of a trainable that name a file or a folder to read."""

@@ -27,7 +27,7 @@ from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
 from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
-from trainables.diffusion.sampling_config import SamplingChanges, SamplingConfig
+from trainables.diffusion.sampling_config import CALL_KEYS, SamplingChanges, SamplingConfig, preset
 from trainables.generation.alignment import aligned
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
 from trainables.generation.conditions import (
@@ -40,6 +40,7 @@ from trainables.generation.conditions import (
 )
 from trainables.generation.keyed_noise import keyed_noise
 from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
+from trainables.training.checkpoint_record import DISTILLATION
 
 __all__ = [
     "CHECKPOINT_VARIABLE",
@@ -55,6 +56,7 @@ __all__ = [
 ]
 
 CHECKPOINT_VARIABLE = "HUMOUSE_CHECKPOINT"
+DEFAULT_STEPS = 20  # of `generate_diffusion_samples`
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,7 @@ class Generator:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
         prediction: Output of the network.
         sampling: Default sampling: that of the training's evaluation.
+        distilled: Whether the network was trained for the network calls of `sampling` alone.
     """
 
     model: nn.Module
@@ -75,6 +78,7 @@ class Generator:
     decoder: Autoencoder | None = None
     prediction: Prediction = PREDICTIONS["v"]
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    distilled: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -147,14 +151,18 @@ class Generator:
             keys = [(seed, number) for number in (rows + first).tolist()]
             yield self.rows(conditions.take(rows), frame.take(rows), keys, sampling)
 
-    def sampling_with(self, changes: SamplingChanges) -> SamplingConfig:
-        """Return the sampling of the training's evaluation with these changes.
+    def sampling_with(self, changes: SamplingChanges, quality: str | None = None) -> SamplingConfig:
+        """Return the sampling of the training's evaluation with these changes, which go before those of a preset.
+
+        Args:
+            quality: A key of `QUALITIES`; None: no preset.
 
         Raises:
-            ConfigError: they break a law, ask for more steps than there are diffusion times, or hold end points where
-                steps are no displacements.
+            ConfigError: they break a law, ask for more steps than there are diffusion times or for other network calls
+                than a distilled model was trained for, or hold end points where steps are no displacements.
         """
-        sampling = changes.over(self.sampling)
+        sampling = changes.over(preset(quality, self.distilled).over(self.sampling))
+        self._require_own_calls(sampling)
         sampling_times(sampling, self.schedule, self.prediction)
         if sampling.inpaint:
             self._require_displacements()
@@ -177,11 +185,13 @@ class Generator:
         Rows of different seeds share network calls.
 
         Raises:
-            ConfigError: more steps than diffusion times, or end points held where steps are no displacements.
+            ConfigError: more steps than diffusion times, other network calls than a distilled model was trained for, or
+                end points held where steps are no displacements.
             SamplingDivergedError: the network gives NaN or infinity.
         """
         self.model.eval()
         sampling = sampling or self.sampling
+        self._require_own_calls(sampling)
         z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
         for block in blocks(frame.mask, self.canonical.form.padded):
             sample = self._sample(block, conditions, frame, keys, sampling)
@@ -216,6 +226,15 @@ class Generator:
     def _correction(self, mask: Bool[Tensor, "R W"], distance_px: Float[Tensor, "R"]) -> Correction:
         self._require_displacements()
         return end_point_correction(self.statistics, mask, distance_px)
+
+    def _require_own_calls(self, sampling: SamplingConfig) -> None:
+        """Raise ConfigError for other network calls than those that a distilled model was trained for."""
+        if not self.distilled:
+            return
+        for key in CALL_KEYS:
+            own, asked = getattr(self.sampling, key), getattr(sampling, key)
+            law, remedy = f"`{key} = {own}` of this distilled model", "leave it out, or ask the model's teacher"
+            require(asked == own, law, f"{key}={asked}", remedy)
 
     def _require_displacements(self) -> None:
         """Raise ConfigError unless the steps are displacements, which holding end points needs."""
@@ -253,6 +272,7 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
         None if decoder is None else decoder.to(device).eval(),
         PREDICTIONS[process["objective"]],
         build(SamplingConfig, {"align": False, **config["sampling"]}),  # older ones were evaluated without
+        distilled=DISTILLATION in record,
     )
 
 
@@ -271,7 +291,7 @@ def generate_diffusion_samples(
     seq_len: int,
     cond: Float[Tensor, "N D"] | None = None,
     device: torch.device | str = "cpu",
-    steps: int = 20,
+    steps: int | None = None,
     seed: int | None = None,
     *,
     source: str | None = None,
@@ -287,7 +307,7 @@ def generate_diffusion_samples(
         cond: Raw conditions [n, D], columns as in `CONDITION_NAMES`, the last NaN where no target width is given; None
             draws those of training movements.
         device: Device that the network runs on.
-        steps: Network calls per sample; it replaces `sampling.steps`.
+        steps: Network calls per sample; it replaces `sampling.steps`. None: 20, or those of a distilled checkpoint.
         seed: Same seed, same samples; None takes a fresh one.
         source: Who recorded the movements that samples are to be like; None: as the training movements whose conditions
             are drawn.
@@ -306,6 +326,7 @@ def generate_diffusion_samples(
     model = load_generator(Path(str(where)), device).of_source(source)
     canonical = model.canonical_at(seq_len)
     seed = secrets.randbits(31) if seed is None else seed
+    steps = DEFAULT_STEPS if steps is None and not model.distilled else steps
     conditions = model.draw_conditions(n, seed, seq_len) if cond is None else model.given_conditions(cond, n, seed)
     chunks: list[Tensor] = []
     for chunk in model.stream(conditions, conditions.frame(canonical), seed=seed, steps=steps, sampling=sampling):

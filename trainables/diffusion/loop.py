@@ -10,7 +10,7 @@ is derived from (seed, purpose, epoch), so that a run resumed at any epoch conti
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice
@@ -28,7 +28,7 @@ from trainables.core.seeding import derive, generator
 from trainables.data.dataset import Batch, SequenceDataset, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
-from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.config import DiffusionConfig, OptimConfig
 from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
 from trainables.diffusion.objective import (
@@ -160,25 +160,44 @@ def optimise(
     Raises:
         TrainingDivergedError: the loss is NaN or infinite.
     """
-    state.parallel.train()
-    state.optimizer.zero_grad(set_to_none=True)
-    parts, sums, counts = config.optim.accumulate, Counter[str](), Counter[str]()
-    for part in range(parts):
+    parts = config.optim.accumulate
+
+    def loss_of(part: int) -> dict[str, Tensor]:
         index, count = worker.rank + part * worker.world_size, parts * worker.world_size
         mine = shard(batch, drawn, index, count, worker.device)
         weighed = None if weight is None else weight[index::count].to(worker.device)
+        return _parts_of(diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean, weighed))
+
+    state.parallel.train()
+    return descend(state, config.optim, loss_of, worker)
+
+
+def descend(
+    state: State, optim: OptimConfig, loss_of: Callable[[int], Mapping[str, Tensor]], worker: Worker = ALONE
+) -> dict[str, float]:
+    """One step of AdamW on the mean loss of `accumulate` parts of a batch; returns the parts of the loss.
+
+    Args:
+        loss_of: Number of a part -> its loss, under `names.TRAIN_LOSS`, with what else is to be logged.
+
+    Raises:
+        TrainingDivergedError: the loss is NaN or infinite.
+    """
+    state.optimizer.zero_grad(set_to_none=True)
+    parts, sums, counts = optim.accumulate, Counter[str](), Counter[str]()
+    for part in range(parts):
         with _synchronised(state.parallel, part == parts - 1):
-            with autocast(worker.device, config.optim.mixed_precision):
-                loss = diffusion_loss(state.parallel, objective, *mine, config.contrastive, worker.mean, weighed)
-            (loss.total / parts).backward()
-        if not math.isfinite(loss.total.item()):
+            with autocast(worker.device, optim.mixed_precision):
+                losses = loss_of(part)
+            (losses[names.TRAIN_LOSS] / parts).backward()
+        measured = {name: value.item() for name, value in losses.items()}
+        if not math.isfinite(measured[names.TRAIN_LOSS]):
             raise TrainingDivergedError(
-                f"the loss is {loss.total.item()} at step {state.step}; lower optim.lr={config.optim.lr}"
+                f"the loss is {measured[names.TRAIN_LOSS]} at step {state.step}; lower optim.lr={optim.lr}"
             )
-        measured = _parts_of(loss)
         sums.update(measured)
         counts.update(measured.keys())
-    norm = nn.utils.clip_grad_norm_(state.model.parameters(), config.optim.grad_clip)
+    norm = nn.utils.clip_grad_norm_(state.model.parameters(), optim.grad_clip)
     state.optimizer.step()
     state.ema.update(state.model)
     state.step += 1
@@ -188,14 +207,14 @@ def optimise(
     }
 
 
-def _parts_of(loss: Loss) -> dict[str, float]:
+def _parts_of(loss: Loss) -> dict[str, Tensor]:
     parts = {
         names.TRAIN_LOSS: loss.total,
         names.TRAIN_DENOISING: loss.denoising,
         names.TRAIN_RANKING: loss.ranking,
         names.TRAIN_RANKING_ACCURACY: loss.ranking_accuracy,
     }
-    return {name: part.item() for name, part in parts.items() if part is not None}
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def _synchronised(model: nn.Module, last: bool) -> AbstractContextManager[Any]:

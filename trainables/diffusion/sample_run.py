@@ -21,7 +21,6 @@ from trainables.data.samples import statistics_record
 from trainables.data.splits.statistics import source_index
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import SampleFiles, Window
-from trainables.diffusion.sampling import sampling_times
 from trainables.diffusion.sampling_config import SAMPLES, SampleConfig
 from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
@@ -33,8 +32,7 @@ def sample(config: SampleConfig) -> int:
     source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
-    source = replace(source, sampling=config.changes.over(source.sampling))
-    sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written
+    source = replace(source, sampling=source.sampling_with(config.changes, config.quality))  # its laws first
     n = len(conditions)
     folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
     with SampleFiles(folder, config.format, shape, _record(config, source, canonical)) as files, Progress() as progress:

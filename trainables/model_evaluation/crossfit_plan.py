@@ -20,7 +20,7 @@ from trainables.model_evaluation.config import EvalConfig
 from trainables.specs import TRAINABLES
 from trainables.training import metric_names as names
 from trainables.training.checkpoint import CheckpointError, load_record
-from trainables.training.checkpoint_record import require_same_data
+from trainables.training.checkpoint_record import require_not_distilled, require_same_data
 from trainables.training.run_folder import CONFIG, METRICS, RunFolder, opened
 from trainables.training.trainable import TrainableSpec
 
@@ -88,6 +88,7 @@ def plan(config: EvalConfig) -> Crossfit:
     checkpoint = Path(config.ckpt)
     record = load_record(checkpoint)
     spec = _generator(checkpoint, record)
+    require_not_distilled(checkpoint, record, "for the folds to train again")
     epochs = int(record.get(names.EPOCH, 0))
     require(epochs >= 1, "the checkpoint of a trained epoch", f"epoch {epochs}", "give another checkpoint of its run")
     data = build(DataConfig, record["config"]["data"])

@@ -132,11 +132,11 @@ def with_sampling(source: MovementGenerator, config: EvalConfig) -> MovementGene
     """Return the generator, a diffusion with the sampling of the configuration.
 
     Raises:
-        ConfigError: A sampler is chosen for a generator that has none.
+        ConfigError: A sampler is chosen for a generator that has none, or one that `Generator.sampling_with` refuses.
     """
     if isinstance(source, Generator):
-        sampling = config.sampling.over(source.sampling)
-        return replace(source, sampling=replace(sampling, steps=config.steps or sampling.steps))
+        changes = replace(config.sampling, steps=config.steps or config.sampling.steps)
+        return replace(source, sampling=source.sampling_with(changes))
     chosen = config.steps > 0 or config.sampling != SamplingChanges()
     require(not chosen, "the defaults of `steps` and `sampling` for a generator without a sampler", "others")
     return source

@@ -56,7 +56,7 @@ from trainables.model_evaluation.generator import metrics_by_user
 from trainables.models import load_generator
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_record
-from trainables.training.checkpoint_record import require_same_data
+from trainables.training.checkpoint_record import require_not_distilled, require_same_data
 from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS
 from trainables.training.run_folder import CHECKPOINTS, RunFolder, remaining_epochs
 from trainables.training.trainable import TrainableSpec
@@ -127,6 +127,7 @@ def leave_one_source_out(config: EvalConfig | DetectorEvaluationCommand) -> int:
     console, checkpoint, folder = Console(), Path(config.ckpt), Path(config.out_dir)
     record = load_record(checkpoint)
     spec = TRAINABLES[record["kind"]]
+    require_not_distilled(checkpoint, record, "to train again without a source")
     trainable = build(spec.config, record["config"])
     splits = load_splits(trainable.data)
     require_same_data(checkpoint, record, splits.sha256)

@@ -10,6 +10,7 @@ from trainables.core.renamed import config_today
 
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
+DISTILLATION = "distillation"  # key of a distilled model's record: its teacher, and the calls that it was trained for
 FILE_SUFFIXES = (".pt", ".pth", ".ckpt")  # of checkpoints elsewhere, which are files
 
 
@@ -49,4 +50,13 @@ def require_same_data(checkpoint: Path, record: Mapping[str, Any], data_sha256: 
     if trained_on != data_sha256:
         raise CheckpointError(
             f"{checkpoint}: trained on other data ({trained_on}) than the present ones ({data_sha256})"
+        )
+
+
+def require_not_distilled(checkpoint: Path, record: Mapping[str, Any], purpose: str) -> None:
+    """Raise `CheckpointError` for a distilled model, whose configuration alone does not train it again."""
+    if DISTILLATION in record:
+        raise CheckpointError(
+            f"{checkpoint}: expected a model that learnt from movements {purpose}, but got a distilled one; "
+            "give the checkpoint of its teacher"
         )

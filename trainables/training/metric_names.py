@@ -53,6 +53,7 @@ VAL_MEMORISED_SHARE = "val/memorised_share"
 VAL_COPIED_SHARE = "val/copied_share"
 VAL_CONDITION_ERROR = "val/condition_error"
 VAL_REJECTED = "val/rejected"
+VAL_RMS_TO_TEACHER = "val/rms_to_teacher"  # of a distilled model, in px
 VAL_FNR_WORST_UNSEEN = "val/fnr_at_fpr_worst_unseen"  # at the configured FPR, of the unseen family where it is largest
 VAL_FNR_UNSEEN = "val/fnr_unseen"  # mean over the unseen families
 VAL_FNR_SEEN = "val/fnr_seen"
@@ -74,6 +75,8 @@ VAL_REACH_SECONDS = "val/reach_seconds"
 VAL_REACH_ERROR = "val/reach_error_px"
 VAL_SECONDS = "val/seconds"
 COTRAINING_CYCLE = "cotraining/cycle"  # 0: the warm-up
+DISTILLATION_CALLS = "distillation/calls"  # network calls of the sampler
+DISTILLATION_RMS_BEFORE = "distillation/rms_before"  # at the beginning of a stage, in px
 PARAMETERS = "model/parameters"
 CHECKPOINT_PATH = "checkpoint_path"
 

@@ -3,17 +3,18 @@
     FOLDER/
       config.yaml              the trainable and its whole configuration; a run never changes it
       metrics.jsonl            one line per epoch, the untrained model's (epoch 0) first
-      checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept
+      checkpoints/epoch-0007   whole checkpoints; the links `last` and `best` name the two that are kept, and further
+                               links what a trainable keeps beside them (`Epoch.milestone`)
       manifest.json            code, versions and data of a run of platform.train; manifest-0004.json, say, those of
                                its epochs up to 4, where it was resumed with others
       source/                  uncommitted changes of its checkout
       tensorboard/             the same metrics as events, and plots every few epochs
       .lock                    held while a process trains
 
-An epoch is written in this order: its metrics, its checkpoint, the link `last`, the link `best`. Each step is atomic,
-and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when the folder is
-opened again. The best epoch has the smallest objective of its kind of trainable (`MetricSet.epoch_order`), then the
-smallest tie-breaker; of equals it is the first.
+An epoch is written in this order: its metrics, its checkpoint, its own link, the link `last`, the link `best`. Each
+step is atomic, and `last` is the truth: what lies beyond it was left by a run that was cut in between, and goes when
+the folder is opened again. The best epoch has the smallest objective of its kind of trainable
+(`MetricSet.epoch_order`), then the smallest tie-breaker; of equals it is the first.
 """
 
 import json
@@ -102,6 +103,8 @@ class RunFolder:
     def _save(self, epoch: Epoch) -> None:
         folder = self.path / CHECKPOINTS / _name(epoch.number)
         epoch.save(folder)
+        if epoch.milestone:
+            replace_symlink(folder.parent / epoch.milestone, folder.name)
         replace_symlink(folder.parent / LAST, folder.name)
         replace_symlink(folder.parent / BEST, _name(best_epoch(self.metrics(), self.epoch_order)))
         self._remove_unnamed()
@@ -115,7 +118,15 @@ class RunFolder:
         write_atomically(self.path / METRICS, "".join(json.dumps(line) + "\n" for line in kept))
         if kept:
             replace_symlink(self.path / CHECKPOINTS / BEST, _name(best_epoch(kept, self.epoch_order)))
+        for link in self._milestones():
+            if _number(link.readlink()) > last:
+                link.unlink()
         self._remove_unnamed()
+
+    def _milestones(self) -> list[Path]:
+        """Links other than `last` and `best`; a link that was cut while it was made has a name with a dot."""
+        links = [path for path in (self.path / CHECKPOINTS).glob("[!.]*") if path.is_symlink()]
+        return [link for link in links if link.name not in (LAST, BEST) and CHECKPOINT.fullmatch(str(link.readlink()))]
 
     def _linked(self, name: str) -> Path | None:
         link = self.path / CHECKPOINTS / name
@@ -126,9 +137,10 @@ class RunFolder:
         return link.parent / link.readlink()
 
     def _remove_unnamed(self) -> None:
-        """Checkpoints that neither link names, and what an interrupted save left beside them."""
+        """Checkpoints that no link names, and what an interrupted save left beside them."""
+        kept = {self.last, self.best, *(link.parent / link.readlink() for link in self._milestones())}
         for path in (self.path / CHECKPOINTS).glob("*epoch-*"):
-            if not path.is_symlink() and path not in (self.last, self.best):
+            if not path.is_symlink() and path not in kept:
                 shutil.rmtree(path)
 
 
@@ -247,9 +259,9 @@ def _check_own_folder(path: Path) -> None:
 
 
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
-    """Write config.yaml in a new folder; in any other it must be equal."""
+    """Write config.yaml in a folder without an epoch; in any other it must be equal."""
     file = folder.path / CONFIG
-    if not file.exists():
+    if not file.exists() or not (folder.path / METRICS).exists():
         write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     before = _read(file)

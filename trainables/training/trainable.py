@@ -24,12 +24,15 @@ class Epoch:
         save: Writes a checkpoint, whole or not at all, as a folder that must not exist yet.
         plots: Makes the plots of this epoch, by their names in TensorBoard, as pixels [height, width, channels] of
             uint8; None where a trainable has none.
+        milestone: Name under which the folder of a run keeps the checkpoint of this epoch; empty: it keeps the last
+            and the best alone.
     """
 
     number: int
     metrics: Mapping[str, float]
     save: Callable[[Path], None]
     plots: Callable[[], Mapping[str, Any]] | None = None
+    milestone: str = ""
 
 
 def metrics_of(result: Mapping[str, Any]) -> dict[str, float]:

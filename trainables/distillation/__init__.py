@@ -1,0 +1,1 @@
+"""Progressive distillation: a diffusion that samples in one network call where its teacher takes many."""
