@@ -15,9 +15,23 @@ from torch.nn import functional as F
 from trainables.nn.modulate import modulate
 
 
-def hold(h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"] | None) -> Float[Tensor, "B T C"]:
-    """Set the padded steps to zero."""
-    return h if valid is None else h * valid
+def hold(
+    h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"] | None, *, overwrite: bool = False
+) -> Float[Tensor, "B T C"]:
+    """Set the padded steps to zero; with `overwrite` in place, where nothing is differentiated."""
+    if valid is None:
+        return h
+    return h.mul_(valid) if overwrite and _is_free(h, valid) else h * valid
+
+
+def plus(h: Float[Tensor, "B T C"], other: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
+    """Return h + other; it takes the place of `h` where nothing is differentiated."""
+    return h.add_(other) if _is_free(h, other) else h + other
+
+
+def _is_free(h: Tensor, other: Tensor) -> bool:
+    """Whether a result may take the place of `h`: no gradient needs it, and the result is of its type."""
+    return not torch.is_grad_enabled() and h.dtype == other.dtype
 
 
 def halve(mask: Bool[Tensor, "B T"]) -> Bool[Tensor, "B T//2"]:
@@ -81,12 +95,15 @@ class ModulatedNorm(nn.Module):
         h: Float[Tensor, "B T C"],
         valid: Float[Tensor, "B T 1"] | None,
         film: Float[Tensor, "B 2*C"] | None = None,
+        *,
+        overwrite: bool = False,
     ) -> Float[Tensor, "B T C"]:
+        """Return the modulated `h`; for `overwrite` see `modulate`."""
         gain, offset = self.weight.expand(len(h), -1), self.bias.expand(len(h), -1)
         if film is not None:
             scale, shift = film.chunk(2, dim=1)
             gain, offset = torch.addcmul(gain, gain, scale), torch.addcmul(offset + shift, offset, scale)
-        return modulate(h, gain, offset, self.groups, valid, self._keep(gain))
+        return modulate(h, gain, offset, self.groups, valid, self._keep(gain), overwrite=overwrite)
 
     def _keep(self, like: Float[Tensor, "B C"]) -> Float[Tensor, "B C"] | None:
         if not self.training or self.dropout == 0.0:
@@ -110,10 +127,9 @@ class ResidualBlock(nn.Module):
     def forward(
         self, h: Float[Tensor, "B T C"], valid: Float[Tensor, "B T 1"] | None, embedding: Float[Tensor, "B E"]
     ) -> Float[Tensor, "B T C2"]:
-        inner = self.norm1(self.conv1(h), valid)
-        inner = self.norm2(self.conv2(inner), valid, self.film(embedding))
-        out: Tensor = self.shortcut(h) + inner
-        return out
+        inner = self.norm1(self.conv1(h), valid, overwrite=True)
+        inner = self.norm2(self.conv2(inner), valid, self.film(embedding), overwrite=True)
+        return plus(inner, self.shortcut(h))
 
 
 class SelfAttention(nn.Module):
@@ -133,7 +149,7 @@ class SelfAttention(nn.Module):
         by_head = self.query_key_value(self.norm(h)).view(*h.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = by_head.unbind(0)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=_keys(valid))
-        return h + hold(self.project(attended.transpose(1, 2).flatten(2)), valid)
+        return plus(hold(self.project(attended.transpose(1, 2).flatten(2)), valid, overwrite=True), h)
 
 
 def _keys(valid: Float[Tensor, "B T 1"] | None) -> Bool[Tensor, "B 1 1 T"] | None:

@@ -29,6 +29,7 @@ from trainables.nn.layers import (
     double,
     halve,
     hold,
+    plus,
     timestep_embedding,
 )
 
@@ -129,7 +130,7 @@ class UNet1D(nn.Module):
             h = h.masked_fill(~mask[:, :, None], 0.0)  # no product: what stands under the mask may be NaN
         embedding = self.embedding(t, condition, drop_condition, x.dtype)
         h = self._decode(*self._encode(h, levels, embedding), levels, embedding)
-        out = hold(self.head(self.last_norm(h, levels[0])), levels[0])
+        out = hold(self.head(self.last_norm(h, levels[0], overwrite=True)), levels[0], overwrite=True)
         return out[:, :length]
 
     def _input(self, x: Float[Tensor, "B T C"], estimate: Float[Tensor, "B T C"] | None) -> Float[Tensor, "B T C2"]:
@@ -148,11 +149,11 @@ class UNet1D(nn.Module):
 
     def _encode(self, h: Tensor, levels: list[Valid], embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Run the path down and the bottleneck; return its output and the skips, finest first."""
-        h = hold(self.stem(h), levels[0])
+        h = hold(self.stem(h), levels[0], overwrite=True)
         skips = []
         for stage, block in enumerate(self.down_blocks):
             if stage:
-                h = hold(self.downs[stage - 1](h), levels[stage])
+                h = hold(self.downs[stage - 1](h), levels[stage], overwrite=True)
             h = block(h, levels[stage], embedding)
             skips.append(h)
         h = self.attention(self.middle(h, levels[-1], embedding), levels[-1])
@@ -162,8 +163,8 @@ class UNet1D(nn.Module):
         """Run the path up, coarsest stage first, adding the skip of each stage before its block."""
         for stage in reversed(range(len(skips))):
             if stage < len(self.ups):
-                h = hold(self.ups[stage](double(h)), levels[stage])
-            h = self.up_blocks[stage](h + skips[stage], levels[stage], embedding)
+                h = hold(self.ups[stage](double(h)), levels[stage], overwrite=True)
+            h = self.up_blocks[stage](plus(h, skips[stage]), levels[stage], embedding)
         return h
 
     def _check(self, x: Float[Tensor, "B T C"], mask: Bool[Tensor, "B T"]) -> None:
