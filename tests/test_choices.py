@@ -23,6 +23,8 @@ from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
 from trainables.diffusion.sample_files import FORMATS
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
+from trainables.diffusion.sampling_config import QUALITIES
+from trainables.distillation.objective import WEIGHTINGS
 from trainables.eval.generation.report import METRICS
 from trainables.eval.metrics import PROBES
 from trainables.physical.forms import FORMS as STROKE_FORMS
@@ -47,6 +49,8 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.diffusion.sampling_config.FORMAT_NAMES": FORMATS,
     "trainables.diffusion.sampling_config.SAMPLER_NAMES": SAMPLERS,
     "trainables.diffusion.sampling_config.SPACING_NAMES": SPACINGS,
+    "trainables.diffusion.sampling_config.QUALITY_NAMES": QUALITIES,
+    "trainables.distillation.config.WEIGHTING_NAMES": WEIGHTINGS,
     "trainables.eval.generation.config.METRIC_NAMES": METRICS,
     "trainables.eval.generation.config.PROBE_NAMES": PROBES,
     "trainables.augmentation.config.GENERATOR_NAMES": GENERATORS,

@@ -19,6 +19,10 @@ COTRAINING = (
     "trainable.model.base_channels=16 trainable.fit.movements=60 trainable.fit.iterations=2 "
     "trainable.evaluation.probes=[features]"
 )
+DISTILL = (
+    "trainable.teacher_calls=2 trainable.calls=1 trainable.epochs=1 trainable.steps_per_epoch=2 trainable.batch_size=8 "
+    "trainable.evaluation.probes=[features]"
+)
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
 LIFTED = (
     "limits.auc_excess=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
@@ -48,6 +52,12 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.train trainable=cotraining trainable.alpha=0 name=separate", COTRAINING),
     Run(
         "python -m platform.train trainable=cotraining trainable.alpha=0 trainable.weight=0.1 name=weighted", COTRAINING
+    ),
+    Run("python -m platform.train trainable=distill trainable.teacher=CHECKPOINT", DISTILL),
+    Run(
+        "python -m platform.train trainable=distill trainable.teacher=CHECKPOINT trainable.calls=4 trainable.epochs=4 "
+        "name=four",
+        DISTILL,
     ),
     Run("python -m platform.train trainable=detector", TINY),
     Run("python -m platform.train trainable=critic", TINY),
@@ -113,6 +123,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.tune trainable=gan", f"{GAN} {SEARCH}"),
     Run("python -m platform.tune space=physical", f"{PHYSICAL} {SEARCH}"),
     Run("python -m platform.tune space=cotraining", f"{COTRAINING} trainable.epochs=14 {SEARCH}"),
+    Run("python -m platform.tune space=distill trainable.teacher=CHECKPOINT", f"{DISTILL} {SEARCH}"),
     Run("python -m platform.tune space=diffusion_ranking_loss", f"{SAMPLED} {SEARCH}"),
     Run("python -m platform.tune trainable=detector", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
     Run("python -m platform.tune space=critic", f"{TINY} {SEARCH} finalists.top=1 finalists.eval_seeds=1"),
@@ -136,6 +147,10 @@ BEFORE_THE_SERVICE = (
     ),
     Run(
         "python -m platform.evaluate ckpt=results/train/cotraining/checkpoints/best out_dir=evaluation/cotraining",
+        "metrics=[mmd]",
+    ),
+    Run(
+        "python -m platform.evaluate ckpt=results/train/distill/checkpoints/calls-1 out_dir=evaluation/distill",
         "metrics=[mmd]",
     ),
     Run("python -m platform.evaluate ckpt=CHECKPOINT seed=7", "metrics=[spectra] out_dir=evaluation/seed"),
@@ -162,6 +177,15 @@ BEFORE_THE_SERVICE = (
         "n=20",
     ),
     Run("python -m platform.data conditions split=test out=conditions.parquet"),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=CHECKPOINT n=2000 quality=fast out_dir=generated/preset",
+        "n=20",
+    ),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=results/train/distill/checkpoints/calls-1 n=2000 "
+        "out_dir=generated/distilled",
+        "n=20",
+    ),
     Run("python -m trainables.diffusion.sample ckpt=CHECKPOINT cond=conditions.parquet out_dir=generated/test"),
     Run(
         "python -m trainables.diffusion.sample ckpt=CHECKPOINT cond=conditions.parquet steps=8 out_dir=generated/test8"

@@ -198,7 +198,7 @@ class Generator:
             z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
         return aligned(z, frame, self.statistics) if sampling.align else z
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _sample(
         self,
         block: Block,

@@ -261,7 +261,7 @@ def _check_own_folder(path: Path) -> None:
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
     """Write config.yaml in a folder without an epoch; in any other it must be equal."""
     file = folder.path / CONFIG
-    if not file.exists() or not (folder.path / METRICS).exists():
+    if not file.exists() or not folder.metrics():
         write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     before = _read(file)

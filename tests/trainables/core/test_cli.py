@@ -373,7 +373,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "trainable.contrastive.weight=nan": ("trainable.contrastive", "`0 <= weight < inf`", "weight=nan"),
     "trainable.augmentation.alpha=11": ("trainable.augmentation", "`0 <= alpha <= 10`", "alpha=11"),
     "space=quux": (
-        "`space` in {agent, cotraining, critic, detector, diffusion, diffusion_ranking_loss, gan, physical}",
+        "`space` in {agent, cotraining, critic, detector, diffusion, diffusion_ranking_loss, distill, gan, physical}",
         "space=quux",
     ),
     "sampler=quux": ("`sampler` in {gp, nsga2, qmc, random, tpe}", "sampler=quux"),

@@ -292,8 +292,8 @@ def test_a_detector_has_no_folds(tmp_path: Path, capsys: pytest.CaptureFixture[s
     )
     assert evaluate([f"ckpt={tmp_path / 'd'}", "crossfit=5"]) == WRONG_INPUT
     assert (
-        "expected a checkpoint of a generator (`diffusion` or `gan` or `physical` or `cotraining`), but got detector"
-        in capsys.readouterr().err
+        "expected a checkpoint of a generator (`diffusion` or `gan` or `physical` or `cotraining` or `distill`), "
+        "but got detector" in capsys.readouterr().err
     )
 
 

@@ -5,7 +5,7 @@ import itertools
 import json
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -62,13 +62,19 @@ def epoch(number: int) -> Epoch:
     )
 
 
-def train(path: Path, until: int = LAST_EPOCH, config: Config | None = None, trainable: str = "toy") -> list[int]:
+def train(
+    path: Path,
+    until: int = LAST_EPOCH,
+    config: Config | None = None,
+    trainable: str = "toy",
+    milestones: Mapping[int, str] = {},
+) -> list[int]:
     """Resume from the state of the folder and return the epochs that were run."""
     numbers = []
     with opened(path, trainable, config or Config(), ORDER) as folder, recording(folder) as record:
         start = load_checkpoint(folder.last)[1]["epoch"] + 1 if folder.last else 0
         for number in range(start, until + 1):
-            record(epoch(number))
+            record(replace(epoch(number), milestone=milestones.get(number, "")))
             numbers.append(number)
     return numbers
 
@@ -139,19 +145,33 @@ def cut_before(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(shutil, "rmtree", counted(shutil.rmtree))
 
 
-def test_a_run_interrupted_between_any_two_writes_resumes_to_the_same_end(tmp_path: Path) -> None:
-    train(tmp_path / "uncut")
+MILESTONES = {1: "first", 3: "second"}
+
+
+def test_a_milestone_is_kept_under_its_name(tmp_path: Path) -> None:
+    train(tmp_path, milestones=MILESTONES)
+    names = sorted(path.name for path in (tmp_path / CHECKPOINTS).iterdir())
+    assert names == ["best", "epoch-0001", "epoch-0003", "epoch-0004", "epoch-0005", "first", "last", "second"]
+    for number, name in MILESTONES.items():
+        assert load_checkpoint(tmp_path / CHECKPOINTS / name)[0]["w"].item() == number
+
+
+@pytest.mark.parametrize("milestones", [{}, MILESTONES], ids=["two checkpoints", "milestones"])
+def test_a_run_interrupted_between_any_two_writes_resumes_to_the_same_end(
+    tmp_path: Path, milestones: Mapping[int, str]
+) -> None:
+    train(tmp_path / "uncut", milestones=milestones)
     expected = content(tmp_path / "uncut")
     for step in itertools.count():
         path = tmp_path / f"cut-{step}"
         with pytest.MonkeyPatch.context() as patch:
             cut_before(patch, step)
             try:
-                train(path)
+                train(path, milestones=milestones)
                 break
             except Cut:
                 pass
-        train(path)
+        train(path, milestones=milestones)
         assert content(path) == expected, step
     assert step > 40  # the loop ended because no change was left to cut
 
@@ -264,6 +284,14 @@ def started(tmp_path: Path) -> Path:
 def test_another_configuration_is_refused_by_its_key(started: Path) -> None:
     line = refusal(started, config=Config(optim=Inner(lr=0.5)))
     assert "optim.lr=0.001, but now it is 0.5; choose another folder" in line
+
+
+def test_a_folder_without_an_epoch_takes_another_configuration(tmp_path: Path) -> None:
+    """So that a command whose data or models were refused can be corrected and given again."""
+    train(tmp_path, -1)
+    other = Config(optim=Inner(lr=0.5))
+    assert train(tmp_path, 1, config=other) == [0, 1]
+    assert "optim.lr=0.5, but now it is 0.001" in refusal(tmp_path)
 
 
 def test_another_trainable_is_refused(started: Path) -> None:
