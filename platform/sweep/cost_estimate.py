@@ -48,7 +48,11 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
         (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
         remaining * mean_s / concurrent,
         _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
-        2 * remaining * corners[1].checkpoint_bytes,  # Tune writes the next one before it deletes the last
+        2
+        * remaining
+        * corners[1].checkpoint_of(
+            max(sweep.settings.scaling.num_workers, 1)
+        ),  # Tune writes the next one before it deletes the last
     )
 
 

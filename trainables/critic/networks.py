@@ -77,7 +77,7 @@ class ResidualNetwork(nn.Module):
 class CriticNetwork(nn.Module):
     """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint.
 
-    Of a mixture a linear map stands beside each network, and the heads begin at 0 or small (`trainables.critic.mixture`).
+    Of a mixture a linear map stands beside each network, and the heads begin small (`trainables.critic.mixture`).
     """
 
     state_mean: Tensor
