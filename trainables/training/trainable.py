@@ -82,11 +82,14 @@ class TrainableParts:
         epochs: The training loop.
         measure: Configuration -> what a run will cost on this machine.
         load_model: (checkpoint, device) -> the trained model; raises CheckpointError.
+        check_processes: (checkpoint, configuration, processes) raises CheckpointError where so many processes cannot
+            resume the run of a checkpoint.
     """
 
     epochs: Epochs
     measure: Callable[[Any], Cost]
     load_model: Callable[..., Any]
+    check_processes: Callable[[Path, Any, int], None] = lambda checkpoint, config, processes: None
 
 
 @dataclass(frozen=True)
