@@ -9,6 +9,7 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from platform.study.budget import waiting_repeats
+from platform.study.paths import StudyInFolder
 from platform.study.ranking import (
     CONSTRAINTS,
     OBJECTIVES,
@@ -30,7 +31,7 @@ COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, SCHEDULER_M
 FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
 
 
-def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
+def open_study(sweep: Sweep, record: Mapping[str, Any]) -> StudyInFolder:
     """Create the study or continue it.
 
     Args:
@@ -58,7 +59,8 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
             "storage_path of its first run, or choose another study_name"
         )
     directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
-    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    study = StudyInFolder(name, storage, settings.folder)
     _require_compatible_distributions(study, sweep.space)
     study.sampler = make_sampler(
         settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
@@ -90,7 +92,7 @@ def _require_compatible_distributions(study: optuna.Study, space: Space) -> None
             ) from None
 
 
-def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
+def load_study(storage_path: Path, study_name: str, storage: str = "") -> StudyInFolder:
     """Load an existing study for reading; nothing is created.
 
     Raises:
@@ -104,10 +106,11 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         raise NoStudyError(f"study_name={study_name}: no such study in {storage_path}; {there}")
     require_database(storage)
     try:
-        study = optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
+        study = StudyInFolder(study_name, open_storage(storage, file.parent, create=False), file.parent)
     except KeyError:
         raise NoStudyError(f"study_name={study_name}: no such study in {redact_password(storage) or file}") from None
     _require_readable(study_name, study.user_attrs)
+    study.folder = Path(study.user_attrs.get(FOLDER, study.folder))
     return study
 
 

@@ -23,10 +23,11 @@ from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStop
 from platform.sweep.progress import Progress
 from platform.sweep.tensorboard import TensorBoard
 from trainables.core.config import with_absolute_paths
-from trainables.session import TRIALS, Job, trial
+from trainables.session import Job, trial
 from trainables.training.manifest import PACKAGES, installed
 from trainables.training.metric_names import EPOCH
 from trainables.training.run_folder import EVENTS
+from trainables.training.trial_keys import GROUPS, TRIALS
 
 RERUN_HINT = "progress is saved; fix the cause and rerun the same command to resume"
 
@@ -136,7 +137,7 @@ def make_tuner(
         sweep.space.trainable,
         with_absolute_paths(sweep.trainable),  # trials run in other folders
         settings.scaling,
-        str(folder / "groups"),
+        str(folder / GROUPS),
         searcher.study.user_attrs.get("data_sha256", ""),
         source_of().keep(folder),
         settings.plots_every,
