@@ -26,6 +26,7 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from platform.study.budget import STORAGE_ERRORS, finished, is_queued, reason_of, waiting_repeats
+from platform.study.comparable import MADE_WITH
 from platform.study.objectives import Goal
 from platform.study.paths import folder_of, path_within, relative_path
 from platform.study.resume import (
@@ -47,7 +48,6 @@ from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 from trainables.training.trainable import metrics_of
 from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 
-MADE_WITH = "made_with"  # provenance of a trial: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
 

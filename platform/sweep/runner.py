@@ -12,6 +12,7 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.study.budget import finished, trials_to_run, waiting_repeats
+from platform.study.comparable import CODE_SHA256
 from platform.study.config import TuneConfig
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
@@ -24,7 +25,7 @@ from platform.sweep.progress import Progress
 from platform.sweep.tensorboard import TensorBoard
 from trainables.core.config import with_absolute_paths
 from trainables.session import Job, trial
-from trainables.training.manifest import PACKAGES, installed
+from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
 from trainables.training.metric_names import EPOCH
 from trainables.training.run_folder import EVENTS
 from trainables.training.trial_keys import GROUPS, TRIALS
@@ -90,6 +91,7 @@ def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
     settings = sweep.settings
     return {
         **source_of().facts(),
+        CODE_SHA256: code_sha256(CODE),
         "data_sha256": study.user_attrs["data_sha256"],
         "sampler": settings.sampler,
         "seed": settings.seed,
