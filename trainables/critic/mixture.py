@@ -12,9 +12,9 @@ centres mu, the logarithms of the weights w and those of the widths c:
 Networks begin at linear extrapolation, and learn what is left: a linear map beside each network gives psi = g / u
 and mu_m = (x + h_m a) / u, with h = 0, 1, 2, 4, 8, ... steps, equal weights and widths that grow with h; the heads of
 the networks begin at 0. With 0 on both sides the components of the embedding beyond the two of the position would have
-no gradient, that of a squared distance. So those of psi begin at random, some `OFFSET_PX` long, which lowers f by less
-than 3/2 `OFFSET_PX`^2 over the square of the narrowest width in px, and gives both sides a gradient. They are random
-functions of the goal, rows of the head, since components that are linear in g would span no more than g does.
+no gradient, that of a squared distance. So those of psi begin at random, shorter than `OFFSET_PX` in the mean, which
+lowers f by less than 3/2 `OFFSET_PX`^2 over the square of the narrowest width in px, and gives both sides a gradient.
+They are functions of the goal by rows of the head, since components that are linear in g would span no more than g.
 
 References: Mixture Density Networks (Bishop, 1994), NCRG/94/004, eq. 22 and 23, here of densities up to the constant
 of a row that InfoNCE leaves free. t-distributions as kernels: Visualizing Data using t-SNE (van der Maaten & Hinton,

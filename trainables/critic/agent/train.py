@@ -50,7 +50,8 @@ def epochs(config: AgentConfig, *, resume: Path | None = None, worker: Worker = 
         TrainingDivergedError: A loss is not finite.
     """
     require_shares(config, worker)
-    require_episodes(config, worker)
+    if resume is None:
+        require_episodes(config, worker)
     splits = load_splits(config.data)
     state = initial_state(config, splits, worker)
     if resume is not None:
