@@ -14,8 +14,8 @@ from trainables.cotraining.exchange import Exchange, Sampler, exchanged, exchang
 from trainables.cotraining.state import State
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.loop import splits_of
 from trainables.diffusion.objective import Objective
 from trainables.diffusion.validation import sampler_of, validation_loss
 from trainables.eval.generation.validator import Validator
@@ -64,7 +64,7 @@ class Models:
         Raises:
             ConfigError: Wrong data, an alpha that rounds to no movement, or one validation user, who shows no noise.
         """
-        splits = splits_of(config.of_diffusion())
+        splits = load_splits(config.data).with_ends(config.motion.ends)
         fitted = FittedMovements.of(splits["train"], config.of_physical())
         for real in (splits["train"], fitted.movements):
             exchanged_count(config, len(real))

@@ -5,9 +5,10 @@ import torch
 from trainables.augmentation.training_set import first_part
 from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches
+from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import CHUNK
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.loop import optimise, splits_of
+from trainables.diffusion.loop import optimise
 from trainables.diffusion.motion import in_diffusion_space
 from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
@@ -19,7 +20,7 @@ from trainables.training.worker import Worker
 
 def measure(config: DiffusionConfig) -> Cost:
     """Time optimisation steps and network calls of this configuration with the torch threads that are set now."""
-    splits = splits_of(config)
+    splits = load_splits(config.data).with_ends(config.motion.ends)
     motion = splits.statistics if config.motion.channel else None
     dataset = SequenceDataset(first_part(splits["train"]), splits.statistics)
     objective = Objective.of(config.diffusion)

@@ -62,7 +62,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         TrainingDivergedError: a loss that is not finite.
     """
     require_shares(config, worker)
-    splits = splits_of(config)
+    splits = load_splits(config.data).with_ends(config.motion.ends)
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     objective = Objective.of(config.diffusion)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
@@ -76,12 +76,6 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         training = train_epoch(state, config, dataset, objective, worker)
         state.epoch += 1
         yield _evaluate(state, config, splits, objective, validator, training, worker)
-
-
-def splits_of(config: DiffusionConfig) -> DataSplits:
-    """Return the splits of a configuration, with the statistics of its network's condition."""
-    splits = load_splits(config.data)
-    return splits.with_ends() if config.motion.ends else splits
 
 
 def require_shares(config: DiffusionConfig, worker: Worker) -> None:

@@ -143,7 +143,7 @@ def test_movements_and_their_features_are_the_same_in_every_frame() -> None:
 
 def test_the_condition_has_the_columns_of_the_frame_behind_the_sources_and_the_ends_last() -> None:
     """Column by column from the movements, in plain loops."""
-    splits = loaded("quarter_turn").with_ends()
+    splits = loaded("quarter_turn").with_ends(True)
     real = splits["train"].take(torch.arange(0, 400, 7))
     condition = SequenceDataset(real, splits.statistics).condition
     sources = len(splits.statistics.sources)

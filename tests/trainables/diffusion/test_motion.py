@@ -201,7 +201,7 @@ def test_a_checkpoint_says_its_frame_its_ends_and_its_channel(checkpoint: Path, 
     _, record = load_checkpoint(checkpoint)
     assert (record["frame"], record["ends"]) == ("quarter_turn", True)
     assert (source.statistics.frame, source.statistics.ends, source.motion) == ("quarter_turn", True, True)
-    assert source.statistics.condition_width == loaded("quarter_turn").with_ends().statistics.condition_width
+    assert source.statistics.condition_width == loaded("quarter_turn").with_ends(True).statistics.condition_width
 
 
 def test_samples_end_as_requested_and_at_the_requested_point(source: Generator) -> None:
@@ -292,7 +292,7 @@ def test_an_older_checkpoint_is_of_the_chord(tmp_path: Path) -> None:
     assert load_generator(tmp_path / "old").statistics.frame == "chord"
 
 
-def test_a_resumed_run_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
+def test_a_resumed_run_continues_as_if_never_interrupted(tmp_path: Path) -> None:
     config = replace(CONFIG, epochs=2, steps_per_epoch=3)
 
     def weights(states: Iterator[Any]) -> list[Tensor]:

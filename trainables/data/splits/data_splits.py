@@ -46,9 +46,9 @@ class DataSplits:
         require(split in self.splits, f"`split` in {{{known}}}", f"split={split}", "a fold of users has no other")
         return self.splits[split]
 
-    def with_ends(self) -> "DataSplits":
-        """Return the same for networks whose condition includes whether the first and the last step move."""
-        return replace(self, statistics=replace(self.statistics, ends=True))
+    def with_ends(self, ends: bool) -> "DataSplits":
+        """Return the same for networks whose condition includes whether the first and the last step move, or not."""
+        return replace(self, statistics=replace(self.statistics, ends=ends)) if ends else self
 
     def table(self) -> str:
         """Movements and users of the splits, by source where there are several, and what was left out and why.
