@@ -75,6 +75,19 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "eps": {"diffusion.objective": "eps"},
         "log-SNR schedule": {"diffusion.schedule": "log_snr"},
     },
+    "pixel-grid": {
+        "default": {},
+        "quarter turns": {"data.frame": "quarter_turn"},
+        "channel of motion": {"motion.channel": True},
+        "ends as condition": {"motion.ends": True},
+        "all three": {"data.frame": "quarter_turn", "motion.channel": True, "motion.ends": True},
+    },
+    "averaging": {
+        "decay 0.999": {},
+        "width 0.05": {"optim.ema_width": 0.05},
+        "width 0.10": {"optim.ema_width": 0.10},
+        "width 0.15": {"optim.ema_width": 0.15},
+    },
     "latent": {"steps": {}, "latents, 8 channels": {"latent.enabled": True}},
     "conditioning": {"conditioned": {}, "end point inpainted": {"sampling.inpaint": True}},
 }
