@@ -25,8 +25,8 @@ SOURCE_NAMES = (  # the keys of `trainables.data.readers.recordings.READERS`
     "mousetrap",
     "jspsych",
 )
-FRAME_NAMES = ("chord", "quarter_turn")  # the keys of `trainables.data.frames.FRAMES`
 TIME_UNIT_NAMES = ("ms", "s", "us", "ns")  # the keys of `trainables.data.readers.times.MS_PER_UNIT`
+FRAME_NAMES = ("chord", "quarter_turn")  # the keys of `trainables.data.frames.FRAMES`
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
