@@ -292,6 +292,8 @@ def generate_diffusion_samples(
 ) -> Float[Tensor, "N T C"]:
     """Standardised canonical deltas of `n` generated movements, float32 [n, seq_len, C], zero after their last step.
 
+    They are in the frame of the model; `Generator.statistics.denormalise` gives deltas along the chord.
+
     Args:
         n: Number of movements, at least 1.
         seq_len: T, at most the trained length; with fixed 60 Hz steps a shorter one that holds the requested durations.

@@ -42,7 +42,8 @@ class Conditions:
 
     Attributes:
         raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is requested.
-        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
+        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, and its shape only in a
+            model whose frame makes it a condition.
         source: Index of the source in `sources`; -1: unknown, and so of every row if left out.
         sources: Names of the sources.
         ends: Whether the first and the last step move: 1, -1 for a still one; 0: unknown, and so of every row if left
