@@ -6,7 +6,6 @@ from trainables.augmentation.training_set import first_part
 from trainables.core.seeding import generator
 from trainables.data.dataset import SequenceDataset, batches
 from trainables.diffusion.api import CHUNK
-from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.distillation.config import DistillConfig
 from trainables.distillation.state import untrained_state
 from trainables.distillation.train import Distillation, optimise
@@ -27,10 +26,9 @@ def measure(config: DistillConfig) -> Cost:
     state = untrained_state(run.teacher.student_config(config, stage.calls), run.teacher, ALONE)
     dataset = SequenceDataset(first_part(run.splits["train"]), run.splits.statistics)
     random, parent = generator(config.seed, "cost"), run.parent(state, stage)
-    autoencoder = state.student.autoencoder
-    batch = in_latents(autoencoder, next(batches(lambda _: (dataset,), config.batch_size, random)))
+    batch = run.in_diffusion_space(state, next(batches(lambda _: (dataset,), config.batch_size, random)))
     step_s = seconds(lambda: optimise(state, run, parent, stage, batch, None, random))
-    rows = in_latents(autoencoder, dataset[torch.arange(min(CHUNK, len(dataset)))])
+    rows = run.in_diffusion_space(state, dataset[torch.arange(min(CHUNK, len(dataset)))])
     times = torch.zeros(len(rows.condition))
     with torch.no_grad():
         call_s = seconds(lambda: state.student.ema.model(rows.sequences.z, times, rows.sequences.mask, rows.condition))

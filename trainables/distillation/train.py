@@ -27,8 +27,8 @@ from trainables.data.dataset import Batch, shared, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator
-from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.loop import descend, require_shares
+from trainables.diffusion.motion import in_diffusion_space
 from trainables.diffusion.objective import Objective
 from trainables.diffusion.samplers import Velocity, guided
 from trainables.diffusion.sampling import sampling_times
@@ -61,6 +61,7 @@ class Distillation:
         """Load the teacher and the data, and fit the references; raises as `load_teacher` does."""
         splits = load_splits(config.data)
         teacher = load_teacher(config, splits, worker.device)
+        splits = splits.with_ends(teacher.config.motion.ends)
         validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
         return cls(config, splits, teacher, validator, worker)
 
@@ -78,6 +79,11 @@ class Distillation:
         """Return the student's samples from the noise, and under the conditions, of the teacher's."""
         held_out, seed = self.validator.held_out, self.config.evaluation.seed
         return self.sampler(state, calls).sample_matching(held_out, seed=seed)
+
+    def in_diffusion_space(self, state: State, batch: Batch) -> Batch:
+        """Return a batch of sequences as the networks see it."""
+        motion = self.splits.statistics if self.teacher.config.motion.channel else None
+        return in_diffusion_space(batch, state.student.autoencoder, motion)
 
     def parent(self, state: State, stage: Stage) -> "Parent":
         """Return the network that the student of a stage makes one call of two of."""
@@ -154,7 +160,7 @@ def train_epoch(state: State, run: Distillation, dataset: TrainingSet) -> dict[s
     stream = islice(weighted_batches(dataset.passed, config.batch_size, streams["order"]), config.steps_per_epoch)
     done = (epoch - stage.first_epoch) * config.steps_per_epoch
     for step, (batch, weight) in enumerate(stream, done):
-        batch = in_latents(state.student.autoencoder, batch)
+        batch = run.in_diffusion_space(state, batch)
         rate = learning_rate(step, stage.epochs * config.steps_per_epoch, config.optim)
         set_learning_rate(state.student.optimizer, rate)
         sums.update(optimise(state, run, parent, stage, batch, weight, streams["noise"]))
