@@ -18,7 +18,7 @@ from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
 from trainables.diffusion.api import Generator, generate_diffusion_samples, load_generator
-from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.config import DiffusionConfig, MotionConfig
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
@@ -285,16 +285,26 @@ def test_the_record_names_the_teacher(uncut: tuple[list[Epoch], Path], teacher: 
     require_not_distilled(teacher, load_record(teacher), "to train again")
 
 
-def test_latents_are_distilled_with_their_autoencoder(splits: DataSplits, tmp_path: Path) -> None:
-    latent = LatentConfig(enabled=True, channels=4, groups=4, width=16, steps=4)
-    checkpoint = trained_teacher(tmp_path / "teacher", replace(TEACHER, steps_per_epoch=4, latent=latent))
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"latent": LatentConfig(enabled=True, channels=4, groups=4, width=16, steps=4)},
+        {"motion": MotionConfig(channel=True, ends=True)},
+    ],
+    ids=["latents", "motion"],
+)
+def test_other_spaces_than_that_of_steps_are_distilled(
+    form: dict[str, Any], splits: DataSplits, tmp_path: Path
+) -> None:
+    """An autoencoder goes into the student's checkpoint as it was."""
+    checkpoint = trained_teacher(tmp_path / "teacher", replace(TEACHER, steps_per_epoch=4, **form))
     short = replace(TINY, teacher=str(checkpoint), teacher_calls=2, epochs=1, steps_per_epoch=2)
     *_, last = epochs(short)
     last.save(tmp_path / "student")
     student, own = (load_checkpoint(tmp_path / name)[0] for name in ("student", "teacher"))
-    for name in own:
-        if name.startswith("autoencoder."):
-            assert torch.equal(student[name], own[name])
+    kept = [name for name in own if name.startswith("autoencoder.")]
+    assert bool(kept) == ("latent" in form)
+    assert all(torch.equal(student[name], own[name]) for name in kept)
     z = generate_diffusion_samples(3, 64, seed=1, checkpoint=tmp_path / "student")
     assert bool(torch.isfinite(z).all())
     assert float(z.abs().max()) > 0.1
