@@ -34,7 +34,7 @@ def test_a_fit_has_its_row_its_picture_and_samples(tmp_path: Path) -> None:
 
 
 def test_shares_of_variance_have_intervals_over_users() -> None:
-    """A parameter of the user alone is told from one of neither by their intervals."""
+    """A parameter of the user alone and one of neither have intervals that do not overlap."""
     random = torch.Generator().manual_seed(0)
     users = [str(row % 20) for row in range(400)]
     noise = torch.randn(400, 3, generator=random, dtype=torch.float64)
