@@ -17,7 +17,7 @@ import json
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ from trainables.cotraining.models import Models
 from trainables.diffusion import loop
 from trainables.diffusion.api import Generator
 from trainables.physical.api import PhysicalGenerator
+from trainables.physical.state import State as PhysicalState
 from trainables.training import metric_names as names
 
 P = ParamSpec("P")
@@ -47,7 +48,7 @@ PARTS: tuple[tuple[str, Any, str], ...] = (
     (TRAINING, train, "population_components"),
     (TRAINING, refit, "next_state"),
     (TRAINING, refit, "population_components"),
-    (TRAINING, refit.State, "initial"),
+    (TRAINING, PhysicalState, "initial"),
     (SAMPLING, Models, "diffusion"),
     (SAMPLING, Models, "physical"),
     (SAMPLING, Generator, "sample_matching"),
@@ -66,7 +67,7 @@ class Clock:
     """
 
     now: Callable[[], float] = time.process_time
-    spent_s: Counter[str] = field(default_factory=Counter)
+    spent_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     _parts: list[str] = field(default_factory=lambda: [REST])
     _since: float = 0.0
 
@@ -113,7 +114,7 @@ def parts_timed(clock: Clock) -> Iterator[None]:
 
 def spent_in_cycles(config: CotrainingConfig) -> tuple[dict[str, float], int]:
     """Return the CPU seconds of each part in all cycles of a run, and the number of cycles."""
-    clock, cycles, total = Clock(), 0, Counter[str]()
+    clock, cycles, total = Clock(), 0, defaultdict[str, float](float)
     with tempfile.TemporaryDirectory() as folder, parts_timed(clock):
         clock.start()
         for epoch in train.epochs(config):
@@ -121,7 +122,8 @@ def spent_in_cycles(config: CotrainingConfig) -> tuple[dict[str, float], int]:
                 epoch.save(Path(folder) / str(epoch.number))
             clock.credit()
             if epoch.metrics.get(names.COTRAINING_CYCLE, 0):
-                total.update(clock.spent_s)
+                for part, found in clock.spent_s.items():
+                    total[part] += found
                 cycles = int(epoch.metrics[names.COTRAINING_CYCLE])
             clock.start()
     return {part: total[part] for part in (TRAINING, SAMPLING, EVALUATION, *OVERHEAD)}, cycles

@@ -1,6 +1,7 @@
 """The benchmark of co-training: seconds are divided among parts without a rest that is counted twice."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,7 @@ from benchmarks.cotraining import (
     table,
 )
 from tests.trainables.cotraining.tiny import TINY, few_everywhere
+from trainables.data.splits.data_splits import DataSplits
 
 
 def test_a_part_is_counted_without_the_parts_that_it_calls() -> None:
@@ -46,10 +48,15 @@ def test_every_part_is_there_and_put_back() -> None:
     assert [getattr(owner, name) for _, owner, name in PARTS] == before
 
 
+@pytest.fixture
+def few() -> Iterator[DataSplits]:
+    yield from few_everywhere()
+
+
+@pytest.mark.usefixtures("few")
 def test_the_epochs_of_all_cycles_are_divided_among_the_parts() -> None:
     config = replace(TINY, epochs=4, epochs_per_cycle=1)
-    for _ in few_everywhere():
-        spent_s, cycles = spent_in_cycles(config)
+    spent_s, cycles = spent_in_cycles(config)
     assert cycles == 1
     assert set(spent_s) == {TRAINING, SAMPLING, EVALUATION, CHECKPOINT, REST}
     assert all(found > 0 for found in spent_s.values())

@@ -181,6 +181,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
     """Return the card of an evaluated checkpoint, from its report and the movements that were compared."""
     checkpoint, origin = Path(config.ckpt), numbers["evaluated"]
     record, source = load_record(checkpoint), load_generator(checkpoint)
+    direct: object = source
     form = CanonicalConfig("fixed_dt", comparison.real.deltas.shape[1])  # in which both sides are compared
     validator, users = validator_of(comparison.real, comparison.training, form, config.comparison)
     parameters = sum(parameter.numel() for parameter in source.model.parameters())
@@ -210,7 +211,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
         },
         metric_row(validator, comparison.fake),
         tuple(excluded(numbers)),
-        source.about_sampling if isinstance(source, DirectSampling) else "",
+        direct.about_sampling if isinstance(direct, DirectSampling) else "",
     )
 
 
