@@ -39,4 +39,4 @@ def _decided(line: Mapping[str, float], side: str) -> str:
     found = f"cycle {int(line[names.COTRAINING_CYCLE])}: {MODELS[side]} {kept}"
     if improvement is None:
         return f"{found}, without a comparison"
-    return f"{found}, AUC excess lower by {number(improvement, DIGITS)}, lower bound {number(low, DIGITS)}"
+    return f"{found}, improvement of the AUC excess {number(improvement, DIGITS)}, lower bound {number(low, DIGITS)}"

@@ -28,6 +28,6 @@ def test_the_end_of_a_cycle_has_balance_and_decisions() -> None:
     }
     assert epoch_notes({names.COTRAINING_CYCLE: 2.0, **COUNTS, **FITTED, **HEADLINES, **decided}) == (
         f"cycle 2: physical model fitted to 1,513 real + 151 generated movements, ratio 0.0998; {BOTH}",
-        "cycle 2: diffusion reverted, AUC excess lower by 0.012, lower bound -0.030",
+        "cycle 2: diffusion reverted, improvement of the AUC excess 0.012, lower bound -0.030",
         "cycle 2: physical model kept, without a comparison",
     )
