@@ -147,7 +147,7 @@ def scarce_splits(splits: DataSplits, data: DataConfig, rows: Int[Tensor, "N"]) 
     return replace(
         splits,
         splits={"train": training, "validation": splits["validation"]},
-        statistics=fit_statistics(training, data.companding_px),
+        statistics=fit_statistics(training, data.companding_px, data.frame),
         places={},
         sha256=digest([splits.sha256, rows.tolist()]),
     )

@@ -124,5 +124,6 @@ def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig)
         "sampling": plain(source.sampling),
         "canonical": plain(canonical),
         "condition_names": list(CONDITION_NAMES),
+        "frame": source.statistics.frame,
         "statistics": statistics_record(source.statistics),
     }
