@@ -147,7 +147,7 @@ def test_a_cell_has_every_metric_with_and_without_each_test_user(table: Path, tm
     found = write_cell(cell, GRID, table, tmp_path)
     assert "failure" not in found
     assert json.loads((tmp_path / f"{cell.name}.json").read_text()) == json.loads(json.dumps(found))
-    assert found["training"]["movements"], found["training"]["users"] == (SMALL.movements, SMALL.users)
+    assert (found["training"]["movements"], found["training"]["users"]) == (SMALL.movements, SMALL.users)
     assert found["training"]["steps"] == GRID.steps
     generated = found["training"]["generated"]
     assert generated == ([SMALL.movements] * 3 if generator == COTRAINING else alpha * SMALL.movements)
