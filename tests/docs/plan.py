@@ -210,6 +210,7 @@ BEFORE_THE_SERVICE = (
         "python -m benchmarks.reach_agent --agents --earlier free.json u_maze.json --picture agent_depths.png",
         "--episodes 16",
     ),
+    Run("python -m benchmarks.cotraining", "--steps 40"),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
     Run(
         "python -m benchmarks.goal_consistency --out results/goal_consistency",

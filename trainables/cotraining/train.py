@@ -98,7 +98,7 @@ def train_diffusion(state: State, models: Models, place: Place) -> dict[str, flo
     state.diffusion.epoch += 1
     if place.cycle:
         state.account["diffusion"] = made.account
-        training[names.TRAIN_GENERATED] = made.account["generated"]
+        training |= counts_of(made.account)
     return {**training, names.COTRAINING_CYCLE: place.cycle, **models.evaluate(state, "diffusion")}
 
 
@@ -124,9 +124,14 @@ def fit_physical(state: State, models: Models, place: Place) -> dict[str, float]
         account = exchange.account(balance_of(config, len(real), len(exchange.movements), weights, item), len(real))
         state.physical, state.components = refit(state.physical, fitted, exchange, weights, config, cycle)
         state.account["physical"] = account
-        metrics |= {names.TRAIN_GENERATED: account["generated"], **models.evaluate(state, "physical")}
+        metrics |= {**counts_of(account), **models.evaluate(state, "physical")}
         metrics |= settle(state, before, config, cycle, models.worker)
     return {**metrics, **fit_metrics(quality_of(state.physical, fitted), state.physical.optimised.strokes.count)}
+
+
+def counts_of(account: Mapping[str, Any]) -> dict[str, float]:
+    """Return the counts of a balance as metrics."""
+    return {names.TRAIN_REAL: account["real"], names.TRAIN_GENERATED: account["generated"]}
 
 
 def epoch_of(state: State, models: Models, training: dict[str, float]) -> Epoch:
