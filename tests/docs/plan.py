@@ -286,6 +286,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m benchmarks.autoencoder": HOURS,
     "python -m benchmarks.physical": HOURS,
     "python -m benchmarks.model_per_source PART --recordings TABLE --out FOLDER": HOURS,
+    "python -m benchmarks.scarce_data --recordings TABLE.parquet MORE.parquet --out results/scarce_data": HOURS,
     "python -m benchmarks.sweep_throughput": HOURS,
     "python -m benchmarks.search_quality --trials 12": HOURS,
     "python -m benchmarks.serving": HOURS,

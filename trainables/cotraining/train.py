@@ -60,6 +60,16 @@ def epochs(config: CotrainingConfig, *, resume: Path | None = None, worker: Work
     else:
         diffusion = initial_diffusion(models.of_diffusion, worker, models.splits.statistics.condition_width)
         state = restore_state(diffusion, config, models.splits, resume)
+    yield from later_epochs(state, models)
+
+
+def later_epochs(state: State, models: Models) -> Iterator[Epoch]:
+    """Train a state on, to the end of the run, and yield it after every epoch.
+
+    Raises:
+        TrainingDivergedError: a loss that is not finite, or a model whose samples are no movements.
+    """
+    config = models.config
     while state.epoch < config.epochs and not 0 < config.patience <= state.stale:
         place, began = place_of(state.epoch + 1, config), time.perf_counter()
         step = train_diffusion if place.side == "diffusion" else fit_physical
