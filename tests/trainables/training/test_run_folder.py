@@ -286,12 +286,12 @@ def test_another_configuration_is_refused_by_its_key(started: Path) -> None:
     assert "optim.lr=0.001, but now it is 0.5; choose another folder" in line
 
 
-def test_a_folder_without_an_epoch_takes_another_configuration(tmp_path: Path) -> None:
-    """So that a command whose data or models were refused can be corrected and given again."""
-    train(tmp_path, -1)
-    other = Config(optim=Inner(lr=0.5))
-    assert train(tmp_path, 1, config=other) == [0, 1]
-    assert "optim.lr=0.5, but now it is 0.001" in refusal(tmp_path)
+def test_a_run_that_failed_before_its_first_epoch_may_be_corrected(tmp_path: Path) -> None:
+    with opened(tmp_path, "trainable", Config(epochs=1), ORDER):
+        pass
+    with opened(tmp_path, "trainable", Config(), ORDER):
+        pass
+    assert f"epochs: {LAST_EPOCH}" in (tmp_path / CONFIG).read_text()
 
 
 def test_another_trainable_is_refused(started: Path) -> None:
