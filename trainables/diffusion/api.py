@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from trainables.core.config import build, require
-from trainables.data.canonical import Canonical, with_deltas
+from trainables.core.config import ConfigError, build, plain, require
+from trainables.data.canonical import Canonical, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.end_point_inpainting import end_point_correction
@@ -39,6 +39,8 @@ from trainables.generation.conditions import (
     restored,
 )
 from trainables.generation.keyed_noise import keyed_noise
+from trainables.generation.selection.resampling import repeated
+from trainables.generation.selection.selector import Selector, load_selector
 from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 
 __all__ = [
@@ -65,6 +67,8 @@ class Generator:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
         prediction: Output of the network.
         sampling: Default sampling: that of the training's evaluation.
+        selector: Ratio that draws one of several candidates; None where none was fitted.
+        on_weights: Called with the weights of the candidates of each row, wherever some are drawn from.
     """
 
     model: nn.Module
@@ -75,6 +79,8 @@ class Generator:
     decoder: Autoencoder | None = None
     prediction: Prediction = PREDICTIONS["v"]
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    selector: Selector | None = None
+    on_weights: Callable[[Float[Tensor, "N K"]], object] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -152,13 +158,21 @@ class Generator:
 
         Raises:
             ConfigError: they break a law, ask for more steps than there are diffusion times, or hold end points where
-                steps are no displacements.
+                steps are no displacements, or ask for candidates without a selector that was fitted to such samples.
         """
         sampling = changes.over(self.sampling)
         sampling_times(sampling, self.schedule, self.prediction)
         if sampling.inpaint:
             self._require_displacements()
+        if sampling.candidates > 1:
+            self._require_selector(sampling)
         return sampling
+
+    def require_selectable(self, conditions: Conditions, sampling: SamplingConfig | None = None) -> None:
+        """Raise ConfigError where several candidates are asked for and a row is of a source without a ratio."""
+        sampling = sampling or self.sampling
+        if sampling.candidates > 1:
+            self._require_selector(sampling).require_sources(conditions)
 
     @property
     def batch_invariant(self) -> bool:
@@ -174,14 +188,47 @@ class Generator:
     ) -> Float[Tensor, "N T C"]:
         """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone.
 
-        Rows of different seeds share network calls.
+        Rows of different seeds share network calls. Of several candidates per row one is drawn by the selector
+        (`trainables.generation.selection.resampling`); candidate 0 is the sample of a row without selection.
 
         Raises:
-            ConfigError: more steps than diffusion times, or end points held where steps are no displacements.
+            ConfigError: more steps than diffusion times, end points held where steps are no displacements, or several
+                candidates without a selector for these conditions and this sampling.
             SamplingDivergedError: the network gives NaN or infinity.
         """
-        self.model.eval()
         sampling = sampling or self.sampling
+        self.require_selectable(conditions, sampling)
+        if sampling.candidates == 1 or self.selector is None:
+            return self._single(conditions, frame, keys, sampling)
+        rows = torch.arange(len(conditions)).repeat_interleave(sampling.candidates)
+        everyone, of_rows = repeated(keys, sampling.candidates), frame.take(rows)
+        z = self._single(conditions.take(rows), of_rows, everyone, sampling)
+        movements = decode(with_deltas(of_rows, self.statistics.denormalise(z, of_rows)), self._form_of(frame))
+        chosen, weights = self.selector.chosen(movements, conditions, list(keys))
+        if self.on_weights is not None:
+            self.on_weights(weights)
+        return z[torch.arange(len(conditions)) * sampling.candidates + chosen]
+
+    def _form_of(self, frame: Canonical) -> CanonicalConfig:
+        return self.canonical_at(frame.mask.shape[1])
+
+    def _require_selector(self, sampling: SamplingConfig) -> Selector:
+        """Return the selector; raises ConfigError where there is none for candidates of this sampling."""
+        law = "a checkpoint with a selector for candidates > 1"
+        remedy = "fit one with `python -m platform.selector ckpt=FOLDER`, or leave candidates out"
+        if self.selector is None:
+            raise ConfigError(f"expected {law}, but got candidates={sampling.candidates} and none; {remedy}")
+        mine, fitted = ({**part, "candidates": 1} for part in (plain(sampling), self.selector.sampling))
+        other = ", ".join(f"{key}={value}" for key, value in mine.items() if value != fitted.get(key))
+        law = "with candidates > 1 the sampling that the selector was fitted to"
+        require(not other, law, other, "leave it out, or fit the selector again with it (sampling.KEY=VALUE)")
+        return self.selector
+
+    def _single(
+        self, conditions: Conditions, frame: Canonical, keys: Sequence[tuple[int, int]], sampling: SamplingConfig
+    ) -> Float[Tensor, "N T C"]:
+        """Return one standardised sample per row."""
+        self.model.eval()
         z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
         for block in blocks(frame.mask, self.canonical.form.padded):
             sample = self._sample(block, conditions, frame, keys, sampling)
@@ -227,11 +274,12 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
 
     Raises:
         CheckpointError: not a whole diffusion checkpoint, its weights do not fit its own configuration, or a tensor
-            holds NaN or infinity.
+            holds NaN or infinity, or its selector is damaged or that of another checkpoint.
     """
     tensors, record = load_checkpoint_of("diffusion", checkpoint)
     with weights_that_fit(checkpoint):
-        return generator_of(record, tensors, torch.device(device))
+        generator = generator_of(record, tensors, torch.device(device))
+    return replace(generator, selector=load_selector(checkpoint, record["weights_sha256"]))
 
 
 def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:

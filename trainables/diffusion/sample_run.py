@@ -21,7 +21,6 @@ from trainables.data.samples import statistics_record
 from trainables.data.splits.statistics import source_index
 from trainables.diffusion.api import Conditions, Generator, load_generator
 from trainables.diffusion.sample_files import SampleFiles, Window
-from trainables.diffusion.sampling import sampling_times
 from trainables.diffusion.sampling_config import SAMPLES, SampleConfig
 from trainables.generation.blocks import WINDOW
 from trainables.training.checkpoint import load_record
@@ -33,8 +32,8 @@ def sample(config: SampleConfig) -> int:
     source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
-    source = replace(source, sampling=config.changes.over(source.sampling))
-    sampling_times(source.sampling, source.schedule, source.prediction)  # its law before anything is written
+    source = replace(source, sampling=source.sampling_with(config.changes))
+    source.require_selectable(conditions)  # before anything is written
     n = len(conditions)
     folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
     with SampleFiles(folder, config.format, shape, _record(config, source, canonical)) as files, Progress() as progress:
@@ -110,6 +109,12 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
     return torch.from_numpy(values.astype(np.float64))
 
 
+def _selector_of(source: Generator) -> str | None:
+    """Return the hash of the selector that draws among the candidates; None where there is one of each."""
+    chosen = source.selector if source.sampling.candidates > 1 else None
+    return None if chosen is None else str(chosen.record["weights_sha256"])
+
+
 def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> dict[str, Any]:
     """Return what the files need to be read without the checkpoint, and what made them."""
     checkpoint = load_record(Path(config.ckpt))
@@ -122,6 +127,7 @@ def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig)
         "seed": config.seed,
         "config": plain(config),
         "sampling": plain(source.sampling),
+        "selector_sha256": _selector_of(source),
         "canonical": plain(canonical),
         "condition_names": list(CONDITION_NAMES),
         "statistics": statistics_record(source.statistics),

@@ -10,6 +10,7 @@ from trainables.core.renamed import config_today
 
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
+SELECTOR = "selector"  # folder of a checkpoint with the selector that was fitted to it
 FILE_SUFFIXES = (".pt", ".pth", ".ckpt")  # of checkpoints elsewhere, which are files
 
 

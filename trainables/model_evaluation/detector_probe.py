@@ -1,0 +1,66 @@
+"""A trained detector as a probe of samples: what its scores tell of them, without a fit to either side.
+
+The probes of the headline are fitted to the samples that they score, and a selection may have been fitted to the same
+columns. A detector brings its own network, features and training; its scores part samples from recordings as well as
+they do. Its floor is the same figure with movements of other users in the place of samples.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from trainables.core.config import require
+from trainables.data.canonical import Canonical, decode, encode, usable
+from trainables.data.config import CanonicalConfig
+from trainables.eval.generation.comparison import Comparison
+from trainables.eval.generation.report import Numbers
+from trainables.eval.intervals.jackknife import Statistic, interval, jackknife
+from trainables.eval.two_sample.paired import PairedScores
+from trainables.models import MovementDetector, load_detector
+from trainables.training.checkpoint import load_record
+
+THRESHOLD = 0.5  # probability of a bot, for the accuracy
+
+
+def detector_probe(comparison: Comparison, checkpoint: Path) -> Numbers:
+    """Return the AUC of a detector's scores between pairs, beside its floor, with intervals over users.
+
+    Each user counts alike, as with the other probes.
+
+    Raises:
+        CheckpointError: No checkpoint of a detector.
+        ConfigError: The movements are longer than the form of the detector holds.
+    """
+    detector, pairs = load_detector(checkpoint), comparison.pairs
+    real, fake = (scores_of(detector, side) for side in (pairs.real, pairs.fake))
+    found = {"auc": _paired(real, fake, pairs.real.group)}
+    if pairs.others is not None:
+        found["floor"] = _paired(real, scores_of(detector, pairs.others), pairs.real.group)
+    users = sorted(set(pairs.real.group))
+    statistics: dict[str, Statistic] = {name: scores.auc for name, scores in found.items()}
+    numbers = {name: asdict(interval(jackknife(of, pairs.real.group, users))) for name, of in statistics.items()}
+    weights_sha256 = load_record(checkpoint)["weights_sha256"]
+    return {**numbers, "users": len(users), "checkpoint": str(checkpoint), "weights_sha256": weights_sha256}
+
+
+def scores_of(detector: MovementDetector, movements: Canonical) -> Float[Tensor, "N"]:
+    """Return the probability of a bot for movements in 60 Hz steps.
+
+    Raises:
+        ConfigError: The form of the detector cannot hold one of them.
+    """
+    whole = decode(movements, CanonicalConfig("fixed_dt", movements.mask.shape[1]))
+    rows, dropped = usable(whole, detector.canonical)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+    law = f"movements that the form of the detector holds (T={detector.canonical.sequence_length})"
+    require(len(rows) == len(movements), law, reasons, "name a detector of the length of the generator")
+    return detector.score(encode(whole, detector.canonical))
+
+
+def _paired(real: Float[Tensor, "N"], fake: Float[Tensor, "N"], owners: tuple[str, ...]) -> PairedScores:
+    """Return scores of pairs as those of a probe of one fold."""
+    fold, thresholds = np.zeros(len(owners), dtype=np.int64), np.array([THRESHOLD])
+    return PairedScores(real.numpy(), fake.numpy(), fold, thresholds, owners, "users", (), ())
