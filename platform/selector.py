@@ -15,7 +15,7 @@ Fit the selector of a diffusion checkpoint: the ratio of real to sampled density
 and samples under their conditions. Sampling, evaluation and service then take candidates=K.
 
   python -m platform.selector ckpt=FOLDER                                  for the sources of the validation split
-  python -m platform.selector ckpt=FOLDER sources=[mine]                   for the users of another source
+  python -m platform.selector ckpt=FOLDER source_names=[mine]              for the users of another source
   python -m platform.selector ckpt=FOLDER sampling.steps=8                 for samples of 8 network calls
   python -m platform.selector ckpt=FOLDER replace=true                     in the place of an earlier one
 

@@ -36,7 +36,7 @@ def fit_to_checkpoint(config: SelectorConfig) -> int:
     splits = load_splits(build(DataConfig, record["config"]["data"]))
     require_same_data(folder, record, splits.sha256)
     sampling = model.sampling_with(config.sampling)
-    sources = config.sources or tuple(sorted(set(splits["validation"].source)))
+    sources = config.source_names or tuple(sorted(set(splits["validation"].source)))
     made_with = {
         "generator_sha256": record["weights_sha256"],
         "data_sha256": splits.sha256,

@@ -16,7 +16,7 @@ class SelectorConfig:
 
     ckpt: Checkpoint = ""  # checkpoint folder of a diffusion; the selector is written into it
     # sources to fit a ratio for, each to its own training users; empty: those of the validation split
-    sources: Annotated[tuple[str, ...], Distinct()] = ()
+    source_names: Annotated[tuple[str, ...], Distinct()] = ()
     sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
     ratio: RatioConfig = field(default_factory=RatioConfig)
     replace: bool = False  # fit again where the checkpoint has a selector already

@@ -97,7 +97,10 @@ def of_other_data(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["sources=[x]"], "expected `sources` among those of the training split (cursory, sapimouse), but got x"),
+        (
+            ["source_names=[x]"],
+            "`source_names` among those of the training split (cursory, sapimouse), but got x",
+        ),
         (["sampling.candidates=2"], "expected no `sampling.candidates` in a fit"),
         (["sampling.steps=5000"], "expected `1 <= steps <= timesteps`"),
         (["ratio.columns=[pixel]"], "expected `columns` in {convolutions, features, pixels}, but got columns=pixel"),

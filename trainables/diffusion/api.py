@@ -218,8 +218,8 @@ class Generator:
         remedy = "fit one with `python -m platform.selector ckpt=FOLDER`, or leave candidates out"
         if self.selector is None:
             raise ConfigError(f"expected {law}, but got candidates={sampling.candidates} and none; {remedy}")
-        mine, fitted = ({**part, "candidates": 1} for part in (plain(sampling), self.selector.sampling))
-        other = ", ".join(f"{key}={value}" for key, value in mine.items() if value != fitted.get(key))
+        fitted = plain(build(SamplingConfig, self.selector.sampling)) | {"candidates": sampling.candidates}
+        other = ", ".join(f"{key}={value}" for key, value in plain(sampling).items() if value != fitted[key])
         law = "with candidates > 1 the sampling that the selector was fitted to"
         require(not other, law, other, "leave it out, or fit the selector again with it (sampling.KEY=VALUE)")
         return self.selector

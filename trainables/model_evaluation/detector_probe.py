@@ -35,10 +35,9 @@ def detector_probe(comparison: Comparison, checkpoint: Path) -> Numbers:
         ConfigError: The movements are longer than the form of the detector holds.
     """
     detector, pairs = load_detector(checkpoint), comparison.pairs
-    real, fake = (scores_of(detector, side) for side in (pairs.real, pairs.fake))
-    found = {"auc": _paired(real, fake, pairs.real.group)}
+    found = {"auc": paired_detector_scores(detector, pairs.real, pairs.fake)}
     if pairs.others is not None:
-        found["floor"] = _paired(real, scores_of(detector, pairs.others), pairs.real.group)
+        found["floor"] = paired_detector_scores(detector, pairs.real, pairs.others)
     users = sorted(set(pairs.real.group))
     statistics: dict[str, Statistic] = {name: scores.auc for name, scores in found.items()}
     numbers = {name: asdict(interval(jackknife(of, pairs.real.group, users))) for name, of in statistics.items()}
@@ -60,7 +59,12 @@ def scores_of(detector: MovementDetector, movements: Canonical) -> Float[Tensor,
     return detector.score(encode(whole, detector.canonical))
 
 
-def _paired(real: Float[Tensor, "N"], fake: Float[Tensor, "N"], owners: tuple[str, ...]) -> PairedScores:
-    """Return scores of pairs as those of a probe of one fold."""
-    fold, thresholds = np.zeros(len(owners), dtype=np.int64), np.array([THRESHOLD])
-    return PairedScores(real.numpy(), fake.numpy(), fold, thresholds, owners, "users", (), ())
+def paired_detector_scores(detector: MovementDetector, real: Canonical, fake: Canonical) -> PairedScores:
+    """Return the scores of pairs as those of a probe of one fold, which was fitted to none of them.
+
+    Raises:
+        ConfigError: The form of the detector cannot hold a movement.
+    """
+    fold, thresholds = np.zeros(len(real), dtype=np.int64), np.array([THRESHOLD])
+    first, second = (scores_of(detector, side).numpy() for side in (real, fake))
+    return PairedScores(first, second, fold, thresholds, real.group, "users", (), ())

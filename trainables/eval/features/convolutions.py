@@ -43,9 +43,9 @@ class RandomConvolutions:
     thresholds: Float[Tensor, "K"]
 
     @classmethod
-    def fit(cls, movements: Canonical, seed: int = SEED) -> "RandomConvolutions":
+    def fit(cls, movements: Canonical, seed: int = SEED, count: int = KERNELS) -> "RandomConvolutions":
         """Draw the kernels, and thresholds among the responses of the movements."""
-        kernels, levels = random_kernels(seed)
+        kernels, levels = random_kernels(seed, count)
         steps, mask = _steps(movements), movements.mask
         thresholds = [
             np.quantile(_response(steps, *kernel)[mask].numpy(), level)
@@ -63,11 +63,13 @@ class RandomConvolutions:
         return torch.cat(pooled, dim=1).double()
 
 
-def random_kernels(seed: int) -> tuple[tuple[tuple[Float[Tensor, "2 _"], int], ...], Float[Tensor, "K"]]:
+def random_kernels(
+    seed: int, count: int = KERNELS
+) -> tuple[tuple[tuple[Float[Tensor, "2 _"], int], ...], Float[Tensor, "K"]]:
     """Return kernels with their dilations, and the quantile of its responses at which each has its threshold."""
     random = generator(seed, "random convolutions")
-    kernels = tuple(_kernel(number, random) for number in range(KERNELS))
-    return kernels, torch.rand(KERNELS, generator=random)
+    kernels = tuple(_kernel(number, random) for number in range(count))
+    return kernels, torch.rand(count, generator=random)
 
 
 def _kernel(number: int, random: torch.Generator) -> tuple[Float[Tensor, "2 L"], int]:

@@ -71,7 +71,7 @@ def fit_selector(
         ConfigError: A source without training movements or with too few of them, or fewer users than folds.
     """
     progress, known = progress or Progress(), sorted(set(training.source))
-    law = f"`sources` among those of the training split ({', '.join(known)})"
+    law = f"`source_names` among those of the training split ({', '.join(known)})"
     unknown = ", ".join(sorted(set(sources) - set(known)))
     require(not unknown, law, unknown, "name sources that the model was trained on")
     ratios, fitted = {}, {}

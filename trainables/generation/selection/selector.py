@@ -74,7 +74,7 @@ class Selector:
         wanted = {names[index] for index in conditions.source.unique().tolist()}
         missing = ", ".join(sorted(wanted - self.ratios.keys()))
         known = ", ".join(sorted(self.ratios))
-        remedy = "ask for one of these sources, or fit the selector to the other (sources=[...])"
+        remedy = "ask for one of these sources, or fit the selector to the other (source_names=[...])"
         require(
             not missing, f"conditions of the sources of the selector ({known}) with candidates > 1", missing, remedy
         )

@@ -19,7 +19,7 @@ from trainables.generation.selection.resampling import (
 Floats = npt.NDArray[np.float64]
 ROWS = 2000
 KS_1_IN_10_000 = 2.23  # over sqrt(N): exceeded with this chance where the distribution is right
-WIDE = 2.0  # standard deviation of the sampler, where people have 1
+WIDE = 2.0  # standard deviation of the sampler, where real movements have 1
 
 
 def selected(rows: int, candidates: int) -> tuple[Floats, Floats]:
