@@ -109,6 +109,7 @@ def _parents(record: Mapping[str, Any], folder: Path) -> frozenset[str]:
     critic = record.get("critic")
     hashes += [critic.get("weights_sha256")] if isinstance(critic, Mapping) else []
     hashes += [negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")]
+    hashes.append(record.get("generator_sha256"))  # of a selector
     for one in hashes:
         if not isinstance(one, str | None):
             raise CheckpointError(

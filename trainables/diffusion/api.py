@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from trainables.core.config import ConfigError, build, plain, require
+from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
+from trainables.diffusion.candidates import fitting_selector
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
@@ -165,14 +166,14 @@ class Generator:
         if sampling.inpaint:
             self._require_displacements()
         if sampling.candidates > 1:
-            self._require_selector(sampling)
+            fitting_selector(self.selector, sampling)
         return sampling
 
     def require_selectable(self, conditions: Conditions, sampling: SamplingConfig | None = None) -> None:
         """Raise ConfigError where several candidates are asked for and a row is of a source without a ratio."""
         sampling = sampling or self.sampling
         if sampling.candidates > 1:
-            self._require_selector(sampling).require_sources(conditions)
+            fitting_selector(self.selector, sampling).require_sources(conditions)
 
     @property
     def batch_invariant(self) -> bool:
@@ -197,32 +198,18 @@ class Generator:
             SamplingDivergedError: the network gives NaN or infinity.
         """
         sampling = sampling or self.sampling
-        self.require_selectable(conditions, sampling)
-        if sampling.candidates == 1 or self.selector is None:
+        if sampling.candidates == 1:
             return self._single(conditions, frame, keys, sampling)
+        self.require_selectable(conditions, sampling)
         rows = torch.arange(len(conditions)).repeat_interleave(sampling.candidates)
         everyone, of_rows = repeated(keys, sampling.candidates), frame.take(rows)
         z = self._single(conditions.take(rows), of_rows, everyone, sampling)
-        movements = decode(with_deltas(of_rows, self.statistics.denormalise(z, of_rows)), self._form_of(frame))
-        chosen, weights = self.selector.chosen(movements, conditions, list(keys))
+        form = self.canonical_at(frame.mask.shape[1])
+        movements = decode(with_deltas(of_rows, self.statistics.denormalise(z, of_rows)), form)
+        chosen, weights = fitting_selector(self.selector, sampling).chosen(movements, conditions, keys)
         if self.on_weights is not None:
             self.on_weights(weights)
         return z[torch.arange(len(conditions)) * sampling.candidates + chosen]
-
-    def _form_of(self, frame: Canonical) -> CanonicalConfig:
-        return self.canonical_at(frame.mask.shape[1])
-
-    def _require_selector(self, sampling: SamplingConfig) -> Selector:
-        """Return the selector; raises ConfigError where there is none for candidates of this sampling."""
-        law = "a checkpoint with a selector for candidates > 1"
-        remedy = "fit one with `python -m platform.selector ckpt=FOLDER`, or leave candidates out"
-        if self.selector is None:
-            raise ConfigError(f"expected {law}, but got candidates={sampling.candidates} and none; {remedy}")
-        fitted = plain(build(SamplingConfig, self.selector.sampling)) | {"candidates": sampling.candidates}
-        other = ", ".join(f"{key}={value}" for key, value in plain(sampling).items() if value != fitted[key])
-        law = "with candidates > 1 the sampling that the selector was fitted to"
-        require(not other, law, other, "leave it out, or fit the selector again with it (sampling.KEY=VALUE)")
-        return self.selector
 
     def _single(
         self, conditions: Conditions, frame: Canonical, keys: Sequence[tuple[int, int]], sampling: SamplingConfig

@@ -9,7 +9,7 @@ that made the samples of the fit; with any others the ratio would be that of ano
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Selector:
         )
 
     def chosen(
-        self, movements: Movements, conditions: Conditions, keys: list[Key]
+        self, movements: Movements, conditions: Conditions, keys: Sequence[Key]
     ) -> tuple[Int[Tensor, "N"], Float[Tensor, "N K"]]:
         """Return the number of the drawn candidate of each row, and the weights of all.
 

@@ -132,7 +132,7 @@ def test_rows_of_a_source_without_a_ratio_are_refused(checkpoint: Path) -> None:
 
 def test_a_source_that_the_model_was_not_trained_on_is_refused(generator: Generator) -> None:
     with pytest.raises(
-        ConfigError, match=r"`sources` among those of the training split \(cursory, sapimouse\), but got x"
+        ConfigError, match=r"`source_names` among those of the training split \(cursory, sapimouse\), but got x"
     ):
         fit_selector(generator, load_splits(DataConfig())["train"], ["x"], SMALL, {})
 
