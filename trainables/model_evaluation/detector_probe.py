@@ -1,8 +1,9 @@
 """A trained detector as a probe of samples: what its scores tell of them, without a fit to either side.
 
 The probes of the headline are fitted to the samples that they score, and a selection may have been fitted to the same
-columns. A detector brings its own network, features and training; its scores part samples from recordings as well as
-they do. Its floor is the same figure with movements of other users in the place of samples.
+columns. A detector brings its own network, features and training, and its score is fitted to neither side: movements of
+further users in the place of the samples read one half on average. Those of the generator's training users are no such
+reference, for a detector that was trained on them scores them as more human than others.
 """
 
 from dataclasses import asdict
@@ -17,7 +18,7 @@ from trainables.data.canonical import Canonical, decode, encode, usable
 from trainables.data.config import CanonicalConfig
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.report import Numbers
-from trainables.eval.intervals.jackknife import Statistic, interval, jackknife
+from trainables.eval.intervals.jackknife import interval, jackknife
 from trainables.eval.two_sample.paired import PairedScores
 from trainables.models import MovementDetector, load_detector
 from trainables.training.checkpoint import load_record
@@ -26,7 +27,7 @@ THRESHOLD = 0.5  # probability of a bot, for the accuracy
 
 
 def detector_probe(comparison: Comparison, checkpoint: Path) -> Numbers:
-    """Return the AUC of a detector's scores between pairs, beside its floor, with intervals over users.
+    """Return the AUC of a detector's scores between pairs, with its interval over users.
 
     Each user counts alike, as with the other probes.
 
@@ -35,14 +36,13 @@ def detector_probe(comparison: Comparison, checkpoint: Path) -> Numbers:
         ConfigError: The movements are longer than the form of the detector holds.
     """
     detector, pairs = load_detector(checkpoint), comparison.pairs
-    found = {"auc": paired_detector_scores(detector, pairs.real, pairs.fake)}
-    if pairs.others is not None:
-        found["floor"] = paired_detector_scores(detector, pairs.real, pairs.others)
-    users = sorted(set(pairs.real.group))
-    statistics: dict[str, Statistic] = {name: scores.auc for name, scores in found.items()}
-    numbers = {name: asdict(interval(jackknife(of, pairs.real.group, users))) for name, of in statistics.items()}
-    weights_sha256 = load_record(checkpoint)["weights_sha256"]
-    return {**numbers, "users": len(users), "checkpoint": str(checkpoint), "weights_sha256": weights_sha256}
+    scores, users = paired_detector_scores(detector, pairs.real, pairs.fake), sorted(set(pairs.real.group))
+    return {
+        "auc": asdict(interval(jackknife(scores.auc, scores.owners, users))),
+        "users": len(users),
+        "checkpoint": str(checkpoint),
+        "weights_sha256": load_record(checkpoint)["weights_sha256"],
+    }
 
 
 def scores_of(detector: MovementDetector, movements: Canonical) -> Float[Tensor, "N"]:
