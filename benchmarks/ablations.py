@@ -6,6 +6,7 @@ probe, and other metrics. The table gives the mean over seeds with its 95 % inte
 run.
 
 `python -m benchmarks.ablations contrastive --seeds 3 --steps 600`
+`python -m benchmarks.ablations pixel-grid --seeds 3 --set data.source=table data.path=recordings.parquet`
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from benchmarks.support.intervals import format_mean
 from trainables.core.config import build, plain, with_values
@@ -75,6 +77,19 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "eps": {"diffusion.objective": "eps"},
         "log-SNR schedule": {"diffusion.schedule": "log_snr"},
     },
+    "pixel-grid": {
+        "default": {},
+        "quarter turns": {"data.frame": "quarter_turn"},
+        "channel of motion": {"motion.channel": True},
+        "ends as condition": {"motion.ends": True},
+        "all three": {"data.frame": "quarter_turn", "motion.channel": True, "motion.ends": True},
+    },
+    "averaging": {
+        "decay 0.999": {},
+        "width 0.05": {"optim.ema_width": 0.05},
+        "width 0.10": {"optim.ema_width": 0.10},
+        "width 0.15": {"optim.ema_width": 0.15},
+    },
     "latent": {"steps": {}, "latents, 8 channels": {"latent.enabled": True}},
     "conditioning": {"conditioned": {}, "end point inpainted": {"sampling.inpaint": True}},
 }
@@ -88,12 +103,12 @@ def run(overrides: Overrides, seed: int, steps: int) -> dict[str, float]:
     return {title: last.metrics[name] for title, name in METRICS.items() if name in last.metrics}
 
 
-def measure(suite: str, seeds: int, steps: int) -> Iterator[dict[str, Any]]:
+def measure(suite: str, seeds: int, steps: int, shared: Overrides) -> Iterator[dict[str, Any]]:
     """Yield every run of a suite, seed by seed, so that an interrupted suite has complete comparisons."""
     for seed in range(seeds):
         for name, overrides in SUITES[suite].items():
             began = time.perf_counter()
-            metrics = run(overrides, seed, steps)
+            metrics = run({**shared, **overrides}, seed, steps)
             print(f"{suite}: {name}, seed {seed}: {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
             yield {"variant": name, "seed": seed, **metrics}
 
@@ -116,6 +131,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=1350, help="optimisation steps of each run")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="keys that all variants share")
     parser.add_argument("--output", type=Path, help="also write every run as JSON here")
     return parser.parse_args(argv)
 
@@ -124,7 +140,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the suite and print its table."""
     given = arguments(argv)
     torch.set_num_threads(given.threads)
-    runs = list(measure(given.suite, given.seeds, given.steps))
+    pairs = (pair.partition("=") for pair in given.set)
+    shared = {key: yaml.safe_load(value) for key, _, value in pairs}
+    runs = list(measure(given.suite, given.seeds, given.steps, shared))
     print(table(runs))
     if given.output:
         settings = {name: value for name, value in vars(given).items() if name != "output"}

@@ -16,6 +16,7 @@ from trainables.critic.agent.sac import REWARDS
 from trainables.critic.environment.layouts import LAYOUTS
 from trainables.critic.losses import LOSSES
 from trainables.critic.similarity import SIMILARITIES
+from trainables.data.frames import FRAMES
 from trainables.data.readers.recordings import READERS
 from trainables.data.readers.times import MS_PER_UNIT
 from trainables.data.representation import REPRESENTATIONS
@@ -36,6 +37,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.critic.config.LOSS_NAMES": LOSSES,
     "trainables.critic.config.SIMILARITY_NAMES": SIMILARITIES,
     "trainables.data.config.FORMS": REPRESENTATIONS,
+    "trainables.data.config.FRAME_NAMES": FRAMES,
     "trainables.data.config.SOURCE_NAMES": READERS,
     "trainables.data.config.TIME_UNIT_NAMES": MS_PER_UNIT,
     "trainables.detector.config.FAMILY_NAMES": FAMILIES,

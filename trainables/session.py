@@ -35,10 +35,9 @@ from trainables.training.plot_events import PlotWriter
 from trainables.training.run_folder import EVENTS, Line, RunFolder, recording
 from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Epoch, metrics_of
-from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM
+from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM, TRIALS
 from trainables.training.worker import Worker
 
-TRIALS = "trials"  # the folder of Tune's trials, beside that of their worker groups
 PLOTS = "plots"  # the events with the plots of a trial, in the folder of those with its metrics
 CONTROLLER_RETRIES = 3
 RESTART_DELAY_S = 3.0  # before a lost group is started anew; a stopped trial's controller outlives its workers by 0.2 s

@@ -62,7 +62,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
     A worker group needs the dashboard: through it the placement group of a stopped trial is removed.
 
     Raises:
-        ConfigError: no Ray at `address`, or fewer CPUs than one trial needs.
+        ConfigError: no Ray at `address`, or fewer CPUs or GPUs than one trial needs.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -76,12 +76,22 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         ray.init(**options)
     try:
         _close(Path.home() / TOKEN)
-        available = int(ray.cluster_resources().get("CPU", 0))
-        needed = scaling.cpus_per_trial()
-        require(needed <= available, "`CPUs of a trial <= CPUs of Ray`", f"{needed} > {available}", "lower scaling.*")
+        resources = ray.cluster_resources()
+        available = int(resources.get("CPU", 0))
+        _require_fitting("CPUs", scaling.cpus_per_trial(), available)
+        _require_fitting("GPUs", scaling.gpus_per_trial(), resources.get("GPU", 0))
         yield available
     finally:
         ray.shutdown()
+
+
+def _require_fitting(what: str, needed: float, available: float) -> None:
+    require(
+        needed <= available,
+        f"`{what} of a trial <= {what} of Ray`",
+        f"{needed:g} > {available:g}",
+        f"lower scaling.{what.lower()}_per_worker or scaling.num_workers",
+    )
 
 
 def _close(token: Path) -> None:

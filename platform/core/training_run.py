@@ -15,6 +15,7 @@ from trainables.data.splits.loading import load_splits
 from trainables.metric_registry import METRIC_SETS
 from trainables.session import Job
 from trainables.session import run as run_job
+from trainables.specs import TRAINABLES
 from trainables.training.progress import Progress
 from trainables.training.run_folder import RunFolder, opened
 from trainables.training.scaling import ScalingConfig
@@ -33,6 +34,8 @@ def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: s
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     metric_set = METRIC_SETS[name]
     with opened(path, name, config, metric_set.epoch_order) as folder:
+        if folder.last:  # before Ray starts, which takes minutes on a busy machine
+            TRAINABLES[name].load().check_processes(folder.last, config, max(scaling.num_workers, 1))
         data_sha256, source = load_splits(config.data).sha256, source_of().keep(folder.path)
         absolute = with_absolute_paths(plain(config))
         job = Job(name, absolute, scaling, str(folder.path), data_sha256, source, plots_every)

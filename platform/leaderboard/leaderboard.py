@@ -23,6 +23,7 @@ from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_vali
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
+from platform.study.paths import relative_path
 from platform.study.ranking import INTERRUPTED, RankedTrial
 from platform.study.resume import METRICS, REPEATS
 from platform.study.sweep import Sweep
@@ -179,12 +180,15 @@ def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:
 
 def write_leaderboard(board: Leaderboard, folder: Path, study_name: str, reference: Reference | None) -> None:
     """Write `leaderboard.json` into a study's folder in one atomic step."""
-    text = json.dumps(to_json(board, study_name, reference), indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(to_json(board, study_name, reference, folder), indent=1, sort_keys=True, allow_nan=False)
     atomic_files.write_atomically(folder / LEADERBOARD, text + "\n")
 
 
-def to_json(board: Leaderboard, study_name: str, reference: Reference | None) -> dict[str, Any]:
-    """Return the content of `leaderboard.json`, which reports plot and promotions take their challenger from."""
+def to_json(board: Leaderboard, study_name: str, reference: Reference | None, folder: Path) -> dict[str, Any]:
+    """Return the content of `leaderboard.json`, which reports plot and promotions take their challenger from.
+
+    Paths are relative to `folder`, that of the study.
+    """
     return {
         "study": study_name,
         "reference": reference and reference.to_json(),
@@ -192,7 +196,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None) ->
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},
         "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],
-        "rows": list(_rows_to_json(board)),
+        "rows": list(_rows_to_json(board, folder)),
     }
 
 
@@ -209,7 +213,7 @@ def _by_source(evaluation: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
+def _rows_to_json(board: Leaderboard, folder: Path) -> Iterator[dict[str, Any]]:
     for row in board.rows:
         trial = row.trial
         validation, holdout = ({k: vars(v) for k, v in intervals(j).items()} for j in (row.validation, row.holdout))
@@ -219,7 +223,7 @@ def _rows_to_json(board: Leaderboard) -> Iterator[dict[str, Any]]:
             "state": trial.state,
             "feasible": trial.feasible,
             "params": dict(trial.params),
-            "checkpoint": str(trial.checkpoint),
+            "checkpoint": None if trial.checkpoint is None else relative_path(trial.checkpoint, folder),
             "searched": {name: trial.metrics[name] for name in board.metric_set.shown if name in trial.metrics},
             "validation": validation,
             "holdout": holdout or None,

@@ -8,6 +8,7 @@ from typing import Any
 
 from platform.leaderboard.archive import LEADERBOARD
 from platform.promotion.config import FIRST
+from platform.study.paths import path_within
 from trainables.core.config import ConfigError
 from trainables.model_registry.registry import Published
 from trainables.specs import TRAINABLES
@@ -69,7 +70,8 @@ def of_leaderboard(study: Path, trial: int) -> Challenger:
         CheckpointError: its checkpoint is incomplete.
     """
     row = _row(study / LEADERBOARD, trial)
-    found = of_checkpoint(Path(row["checkpoint"]))
+    recorded = Path(row["checkpoint"])
+    found = of_checkpoint(path_within(recorded, study) or recorded)
     return Challenger(found.checkpoint, found.record, study.name, row["trial"], row["params"])
 
 

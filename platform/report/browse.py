@@ -203,7 +203,7 @@ def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
     if points:
         print_heading(console, "Epochs")
         print_table(console, _epochs(shown.scheduler_metric, points))
-    _show_manifest(console, manifest_of(trial))
+    _show_manifest(console, manifest_of(shown.study, trial))
 
 
 def _epochs(name: str, points: Mapping[int, float]) -> Table:

@@ -113,7 +113,7 @@ def _head(shown: StudyView, now: datetime) -> Iterator[tuple[str, str]]:
 
 def _code(shown: StudyView) -> str:
     """Return the commit of the best trial, or the reason why none is known."""
-    manifest = manifest_of(shown.trials[shown.best.number]) if shown.best else None
+    manifest = manifest_of(shown.study, shown.trials[shown.best.number]) if shown.best else None
     if manifest is None:
         return "not recorded"
     source = manifest["source"]

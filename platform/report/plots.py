@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial
 from platform.core.console import describe
 from platform.report.importance import NotShownError
 from platform.report.study_view import Board, StudyView, curves, state_of
-from platform.study.ranking import INTERRUPTED, RankedTrial, dominates
+from platform.study.ranking import INTERRUPTED, RankedTrial, pareto_fronts
 from trainables.core.formatting import format_interval
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.metric_registry import METRICS, symbol
@@ -116,7 +116,7 @@ def pareto(shown: StudyView) -> Figure:
     if not trials:
         raise NotShownError(f"no trial has both {symbol(first)} and {symbol(second)} yet")
     points = {t.number: (signed(x[t.number], x_way), signed(y[t.number], y_way)) for t in trials if t.feasible}
-    front = {number for number, point in points.items() if not any(dominates(o, point) for o in points.values())}
+    front = {number for number, depth in pareto_fronts(points).items() if depth == 0}
     figure = go.Figure()
     on_it = sorted((trial for trial in trials if trial.number in front), key=lambda trial: points[trial.number])
     figure.add_scatter(

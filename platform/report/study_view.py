@@ -15,6 +15,7 @@ from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, VALIDATION, E
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
+from platform.study.paths import folder_of, path_within
 from platform.study.ranking import (
     INTERRUPTED,
     SCHEDULER_METRIC,
@@ -161,10 +162,10 @@ def lineage(trials: Sequence[FrozenTrial], number: int) -> list[int]:
     return [*reversed(list(predecessors(trials, trials[number]))), number]
 
 
-def manifest_of(trial: FrozenTrial) -> dict[str, Any] | None:
+def manifest_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any] | None:
     """Return the manifest of the process that trained a trial; None if there is none."""
-    folder = trial.user_attrs.get(FOLDER)
-    found: dict[str, Any] | None = _json(Path(folder) / MANIFEST) if folder else None
+    folder = path_within(trial.user_attrs[FOLDER], folder_of(study)) if FOLDER in trial.user_attrs else None
+    found: dict[str, Any] | None = _json(folder / MANIFEST) if folder else None
     return found
 
 

@@ -19,6 +19,7 @@ SPACE_TRAINABLES = {space: spec.name for spec in TRAINABLES.values() for space i
 """Name of a search space -> its trainable; the spaces themselves (`search_spaces.SPACES`) need Optuna."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+IN_MEMORY = ("sqlite://", "sqlite:///", "sqlite:///:memory:")  # databases that end with their process
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 
@@ -160,6 +161,12 @@ class TuneConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        require(
+            self.storage.partition("?")[0] not in IN_MEMORY,
+            "`storage` to be a database that outlives the sweep",
+            self.storage,
+            "name a file, as sqlite:///study.db, or leave it out",
+        )
         for folder in {spec.model_type.registry: None for spec in TRAINABLES.values()}:
             require(
                 self.study_name != folder, f"a `study_name` other than {folder}", folder, "champions are stored there"

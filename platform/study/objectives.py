@@ -129,6 +129,14 @@ class Goal:
         """Direction of the scheduler metric as Tune spells it."""
         return "min" if DIRECTIONS[self.scheduler_metric] == MINIMISED else "max"
 
+    def metrics_by_key(self) -> dict[str, list[str]]:
+        """Return the metrics that each key of a sweep names."""
+        return {
+            "objectives": [name for objective in self.objectives for name in objective.terms],
+            "constraints": [constraint.metric for constraint in self.constraints],
+            "scheduler.metric": [self.scheduler_metric],
+        }
+
     def values(self, metrics: Mapping[str, float]) -> list[float] | None:
         """Return the objectives in order; None where one is missing."""
         values = [objective.value(metrics) for objective in self.objectives]

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.study.budget import finished
 from platform.study.objectives import Constraint, Objective
+from platform.study.paths import folder_of, path_within
 from platform.study.resume import METRICS, REASON, REPEATS, START, history, newest_checkpoint, requeued, resumed_from
 from trainables.core.config import ConfigError
 from trainables.core.renamed import RETIRED_METRICS
@@ -108,11 +110,14 @@ def ranking(study: optuna.Study) -> list[RankedTrial]:
     """
     objectives, tie_breaker = objectives_of(study), metric_set_of(study).tie_breaker
     constraints = tuple(map(Constraint.parse, study.user_attrs.get(CONSTRAINTS, ())))
-    ranked = [_ranked(trial, objectives, constraints) for trial in shown_trials(study)]
+    folder = folder_of(study)
+    ranked = [_ranked(trial, objectives, constraints, folder) for trial in shown_trials(study)]
     signed = {trial.number: _signed(trial, objectives) for trial in ranked}
     fronts = dict[int, int]()
     for feasible in (True, False):  # a trial that violates a constraint dominates none that meets it
-        fronts |= _fronts({t.number: signed[t.number] for t in ranked if t.feasible == feasible and signed[t.number]})
+        fronts |= pareto_fronts(
+            {t.number: signed[t.number] for t in ranked if t.feasible == feasible and signed[t.number]}
+        )
 
     def sort_key(trial: RankedTrial) -> tuple[Any, ...]:
         values = signed[trial.number]
@@ -138,23 +143,27 @@ def _signed(trial: RankedTrial, objectives: Sequence[Objective]) -> tuple[float,
     return tuple(value if objective.minimised else -value for value, objective in pairs)
 
 
-def _fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
-    """Return the Pareto front of each point: 0 is dominated by none, 1 by points of front 0 only, and so on."""
-    left, fronts, depth = dict(points), dict[int, int](), 0
-    while left:
-        free = [key for key, point in left.items() if not any(dominates(other, point) for other in left.values())]
-        fronts |= dict.fromkeys(free, depth)
-        left = {key: point for key, point in left.items() if key not in fronts}
-        depth += 1
-    return fronts
+def pareto_fronts(points: Mapping[int, tuple[float, ...]]) -> dict[int, int]:
+    """Return the Pareto front of each point: 0 is dominated by none, 1 by points of front 0 only, and so on.
+
+    A point dominates another that is at least as large in every place, and larger in one. In lexicographic order all
+    that dominate a point come before it, and its front is the one behind the last of theirs.
+    """
+    if not points:
+        return {}
+    keys = sorted(points, key=points.__getitem__)
+    values = np.array([points[key] for key in keys])
+    fronts = np.zeros(len(keys), dtype=np.int64)
+    for row, point in enumerate(values):
+        before = values[:row]
+        dominating = (before <= point).all(axis=1) & (before < point).any(axis=1)
+        fronts[row] = fronts[:row].max(where=dominating, initial=-1) + 1
+    return dict(zip(keys, fronts.tolist(), strict=True))
 
 
-def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    """Whether a is at least as small as b in every place, and smaller in one."""
-    return a != b and all(x <= y for x, y in zip(a, b, strict=True))
-
-
-def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint]) -> RankedTrial:
+def _ranked(
+    trial: FrozenTrial, objectives: Sequence[Objective], constraints: Sequence[Constraint], folder: Path | None
+) -> RankedTrial:
     attributes = trial.user_attrs
     metrics = attributes.get(METRICS, {})
     interrupted = requeued(trial)
@@ -163,7 +172,7 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Se
     values = tuple(
         objective_values if reported else trial.values or ()
     )  # the value of a PRUNED trial is its scheduler metric
-    newest = newest_checkpoint(trial, verified=False)
+    newest = newest_checkpoint(trial, folder, verified=False)
     start, epochs = attributes.get(START, {}), history(trial)
     broken = (
         [constraint.excess(metrics) for constraint in constraints] if interrupted else list(trial.constraints.values())
@@ -176,13 +185,13 @@ def _ranked(trial: FrozenTrial, objectives: Sequence[Objective], constraints: Se
         metrics=metrics,
         params=trial.params,
         history=epochs,
-        checkpoint=newest.path if newest else _path(start),
+        checkpoint=newest.path if newest else _start_path(start, folder),
         reason=attributes.get(REASON, ""),
         values=values,
         feasible=all(value <= 0 for value in broken),
     )
 
 
-def _path(start: Mapping[str, Any]) -> Path | None:
-    path = Path(start["checkpoint"]) if start else None
+def _start_path(start: Mapping[str, Any], folder: Path | None) -> Path | None:
+    path = path_within(start["checkpoint"], folder) if start else None
     return path if path and path.is_dir() else None

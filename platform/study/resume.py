@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from platform.study.paths import folder_of, path_within, relative_path
 from trainables.training.checkpoint_record import CheckpointError, load_record
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
-from trainables.training.trial_keys import BEFORE, METRICS_FILE
+from trainables.training.trial_keys import BEFORE, GROUPS, METRICS_FILE
 
 RAY_TRIAL = "ray_trial_id"
 REASON = "reason"
@@ -54,7 +55,9 @@ def requeue(study: optuna.Study, number: int, reason: str, **attributes: Any) ->
     trials = study.get_trials(deepcopy=False)
     trial = trials[number]
     if not any(resumed_from(other) == number for other in trials):
-        study.enqueue_trial(_point(trial), user_attrs={**_inherited(trial), **attributes, RESUMED_FROM: number})
+        study.enqueue_trial(
+            _point(trial), user_attrs={**_inherited(trial, folder_of(study)), **attributes, RESUMED_FROM: number}
+        )
     storage = study._storage
     storage.set_trial_user_attr(trial._trial_id, REASON, reason)
     storage.set_trial_user_attr(trial._trial_id, REQUEUED, True)
@@ -65,12 +68,13 @@ def _point(trial: FrozenTrial) -> dict[str, Any]:
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
-def _inherited(trial: FrozenTrial) -> dict[str, Any]:
-    newest = newest_checkpoint(trial)
+def _inherited(trial: FrozenTrial, folder: Path | None) -> dict[str, Any]:
+    newest = newest_checkpoint(trial, folder)
     inherited = {name: trial.user_attrs[name] for name in INHERITED if name in trial.user_attrs}
     if newest is None:
         return inherited | ({START: trial.user_attrs[START]} if START in trial.user_attrs else {})
-    start = {"checkpoint": str(newest.path), EPOCH: newest.epoch, METRICS: dict(newest.metrics), BEFORE: newest.before}
+    path = relative_path(newest.path, folder)
+    start = {"checkpoint": path, EPOCH: newest.epoch, METRICS: dict(newest.metrics), BEFORE: newest.before}
     return inherited | {START: start}
 
 
@@ -107,13 +111,14 @@ def predecessors(trials: Sequence[FrozenTrial], trial: FrozenTrial) -> Iterator[
         yield number
 
 
-def newest_checkpoint(trial: FrozenTrial, verified: bool = True) -> ResumePoint | None:
+def newest_checkpoint(trial: FrozenTrial, study_folder: Path | None, verified: bool = True) -> ResumePoint | None:
     """Return the newest complete checkpoint of a trial: its writer may have been killed while copying the last one.
 
     Args:
+        study_folder: As `checkpoints` takes it.
         verified: Whether its tensors are read too, which takes as long as reading them does, and torch.
     """
-    for folder in sorted(checkpoints(trial), key=lambda path: path.name, reverse=True):
+    for folder in sorted(checkpoints(trial, study_folder), key=lambda path: path.name, reverse=True):
         try:
             metrics = json.loads((folder / METRICS_FILE).read_text())
             (_load_checkpoint if verified else load_record)(folder)
@@ -130,12 +135,21 @@ def _load_checkpoint(folder: Path) -> object:
     return load_checkpoint(folder)
 
 
-def checkpoints(trial: FrozenTrial) -> list[Path]:
-    """Return all checkpoint folders of a trial: in its own folder, or in that of its worker group."""
+def checkpoints(trial: FrozenTrial, study_folder: Path | None) -> list[Path]:
+    """Return all checkpoint folders of a trial: in its own folder, or in that of its worker group.
+
+    Args:
+        study_folder: Of the trial's study, within which they lie; None where paths are recorded as they are.
+    """
     attributes = trial.user_attrs
-    folders = {Path(attributes[FOLDER])} if FOLDER in attributes else set()
-    if FOLDER in attributes and RAY_TRIAL in attributes:
-        folders.add(Path(attributes[FOLDER]).parent.parent / "groups" / f"group-{attributes[RAY_TRIAL]}")
+    recorded = set[Path]()
+    if FOLDER in attributes:
+        own = Path(attributes[FOLDER])
+        recorded.add(own)
+        if RAY_TRIAL in attributes:
+            recorded.add(own.parent.parent / GROUPS / f"group-{attributes[RAY_TRIAL]}")
     if CHECKPOINT_PATH in attributes:
-        folders.add(Path(attributes[CHECKPOINT_PATH]).parent)
-    return [path for folder in folders for path in folder.glob("checkpoint_*") if path.is_dir()]
+        recorded.add(Path(attributes[CHECKPOINT_PATH]).parent)
+    folders = {path_within(path, study_folder) for path in recorded} - {None}
+    found = (path for folder in folders if folder for path in folder.glob("checkpoint_*"))
+    return [path for path in found if path.is_dir() and not path.is_symlink()]

@@ -14,8 +14,8 @@ from platform.study.objectives import Goal
 from platform.study.sweep import Sweep
 from search_spaces import SPACES, Space
 from trainables.core.command import Request
-from trainables.core.config import ConfigError, require, require_laws, require_member
-from trainables.metric_registry import DIRECTIONS
+from trainables.core.config import ConfigError, require, require_laws
+from trainables.metric_registry import DIRECTIONS, METRIC_SETS
 from trainables.specs import TRAINABLES
 
 
@@ -44,7 +44,7 @@ def sweep_of(request: Request) -> Sweep:
     _check_bounds(space, trainable)
     space, left_out = _drop_baselines_outside(space, distributions)
     sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters), left_out)
-    _check_goal(sweep.goal)
+    _check_goal(sweep.goal, sweep.space.trainable)
     return sweep
 
 
@@ -61,10 +61,14 @@ def _restrict(base: Space, parameters: Mapping[str, BaseDistribution], trainable
     return replace(base, parameters=left, baselines=baselines, conditions=conditions)
 
 
-def _check_goal(goal: Goal) -> None:
+def _check_goal(goal: Goal, trainable: str) -> None:
+    measured = [metric.name for metric in METRIC_SETS[trainable].metrics if metric.reported]
+    for key, metrics in goal.metrics_by_key().items():
+        for metric in metrics:
+            law = f"`{key}` of metrics that trainable={trainable} reports"
+            require(metric in measured, law, metric, f"choose among {', '.join(measured)}")
     texts = [objective.text for objective in goal.objectives]
     require(len(set(texts)) == len(texts), "`objectives` to differ from each other", ", ".join(texts))
-    require_member("scheduler.metric", goal.scheduler_metric, DIRECTIONS)
     same = len(goal.objectives) > 1 or DIRECTIONS[goal.scheduler_metric] == goal.objectives[0].direction
     distribution = "the scheduler's metric and the objective to improve in the same direction"
     require(same, distribution, f"{goal.scheduler_metric} and {goal.objectives[0].text}", "set scheduler.metric")

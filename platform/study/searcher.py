@@ -26,7 +26,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from platform.study.budget import STORAGE_ERRORS, finished, is_queued, reason_of, waiting_repeats
+from platform.study.comparable import MADE_WITH
 from platform.study.objectives import Goal
+from platform.study.paths import folder_of, path_within, relative_path
 from platform.study.resume import (
     ATTEMPT,
     FOLDER,
@@ -46,7 +48,6 @@ from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
 from trainables.training.trainable import metrics_of
 from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, RESUME_FROM
 
-MADE_WITH = "made_with"  # provenance of a trial: code, versions, data, sampler and its seed
 MOST_SILENT_CRASHES = 2  # but never fewer than the attempts of one trial
 UNREACHABLE = "the trial's process could not be reached: Ray's node is gone"
 
@@ -129,7 +130,8 @@ class OptunaSearcher(Searcher):
             if epoch <= start[EPOCH]:
                 self._report(trial, value, epoch)
         trial.set_user_attr(METRICS, start[METRICS])
-        return {RESUME_FROM: start["checkpoint"]}
+        recorded = start["checkpoint"]
+        return {RESUME_FROM: str(path_within(recorded, folder_of(self.study)) or recorded)}
 
     def folder_name(self, trial: Trial) -> str:
         """Return the folder of a Tune trial: Optuna's number and Tune's id, which differs between retries."""
@@ -137,9 +139,9 @@ class OptunaSearcher(Searcher):
 
     def record_folder(self, trial: Trial) -> None:
         """Record the folder in which Tune stores a trial."""
-        if trial.trial_id in self.running and trial.trial_id not in self.tune_trials:
+        if trial.path and trial.trial_id in self.running and trial.trial_id not in self.tune_trials:
             self.tune_trials[trial.trial_id] = trial
-            self.running[trial.trial_id].set_user_attr(FOLDER, trial.path)
+            self.running[trial.trial_id].set_user_attr(FOLDER, relative_path(trial.path, folder_of(self.study)))
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Record the metrics of an epoch."""
@@ -225,7 +227,7 @@ class OptunaSearcher(Searcher):
         self._report(trial, value, int(result[EPOCH]))
         trial.set_user_attr(METRICS, metrics)
         if CHECKPOINT_PATH in result:
-            trial.set_user_attr(CHECKPOINT_PATH, result[CHECKPOINT_PATH])
+            trial.set_user_attr(CHECKPOINT_PATH, relative_path(result[CHECKPOINT_PATH], folder_of(self.study)))
 
     def _report(self, trial: optuna.Trial, value: float, epoch: int) -> None:
         """Report an epoch once: Tune repeats the last result, and a restarted trial the epochs after its checkpoint."""

@@ -1,6 +1,6 @@
 """Open, continue or load a study, with the record that makes its trials comparable."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,9 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.trial import FrozenTrial
 
 from platform.study.budget import waiting_repeats
+from platform.study.comparable import require_comparable
+from platform.study.paths import StudyInFolder
 from platform.study.ranking import (
-    CONSTRAINTS,
-    OBJECTIVES,
-    SCHEDULER_METRIC,
     current_names,
     ranking,
     require_measured_metrics,
@@ -26,11 +25,10 @@ from trainables.core.config import ConfigError
 from trainables.core.version import VERSION, minor, version_of
 
 RENAMED_IN = {"detector": "0.2.0", "gan": "0.2.0"}  # trainable -> version that renamed its metrics or searched keys
-COMPARABLE = ("data_sha256", "config_hash", OBJECTIVES, CONSTRAINTS, SCHEDULER_METRIC)
 FOLDER = "folder"  # of a study in a database: where its checkpoints are, and the lock of its driver
 
 
-def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
+def open_study(sweep: Sweep, record: Mapping[str, Any]) -> StudyInFolder:
     """Create the study or continue it.
 
     Args:
@@ -45,12 +43,6 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
     known = next((one for one in optuna.get_all_study_summaries(storage) if one.study_name == name), None)
     recorded = current_names(known.user_attrs) if known else {}
     _require_readable(name, recorded)
-    for key, value in record.items():
-        if key in COMPARABLE and recorded.get(key, value) != value:
-            raise ConfigError(
-                f"study_name={name}: expected the {key} of the study, {recorded[key]}, but got {value}; "
-                "choose another study_name or restore the old configuration, since its trials were trained with it"
-            )
     there = recorded.get(FOLDER)
     if there not in (None, record.get(FOLDER)):
         raise ConfigError(
@@ -58,39 +50,37 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> optuna.Study:
             "storage_path of its first run, or choose another study_name"
         )
     directions: list[Any] = [objective.direction for objective in sweep.goal.objectives]
-    study = optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
-    _require_compatible_distributions(study, sweep.space)
-    study.sampler = make_sampler(
-        settings.sampler, settings.seed, len(study.get_trials(deepcopy=False)), bool(sweep.space.conditions)
-    )
+    if not known:
+        optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
+    study = StudyInFolder(name, storage, settings.folder)
+    trials = study.get_trials(deepcopy=False)
+    require_comparable(name, recorded, record, sweep.space, trials)
+    _require_compatible_distributions(name, trials, sweep.space)
+    study.sampler = make_sampler(settings.sampler, settings.seed, len(trials), bool(sweep.space.conditions))
     for key, value in {"version": VERSION, **record}.items():
         if key not in recorded and (key != "version" or not known):
             study.set_user_attr(key, value)
     return study
 
 
-def _require_compatible_distributions(study: optuna.Study, space: Space) -> None:
+def _require_compatible_distributions(name: str, trials: Sequence[FrozenTrial], space: Space) -> None:
     """Raise `ConfigError` where a distribution has other choices or another type than in earlier trials.
 
     Optuna would refuse it during the sweep; other bounds of an interval are allowed.
     """
-    known = {
-        key: distribution
-        for trial in study.get_trials(deepcopy=False)
-        for key, distribution in trial.distributions.items()
-    }
+    known = {key: distribution for trial in trials for key, distribution in trial.distributions.items()}
     for key, distribution in space.parameters.items():
         try:
             check_distribution_compatibility(known.get(key, distribution), distribution)
         except ValueError:
             raise ConfigError(
-                f"study_name={study.study_name}: expected the distribution of the study for trainable.{key}, "
+                f"study_name={name}: expected the distribution of the study for trainable.{key}, "
                 f"{known[key]}, but got {distribution}; "
                 "choose another study_name or restore the old distribution"
             ) from None
 
 
-def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna.Study:
+def load_study(storage_path: Path, study_name: str, storage: str = "") -> StudyInFolder:
     """Load an existing study for reading; nothing is created.
 
     Raises:
@@ -104,10 +94,11 @@ def load_study(storage_path: Path, study_name: str, storage: str = "") -> optuna
         raise NoStudyError(f"study_name={study_name}: no such study in {storage_path}; {there}")
     require_database(storage)
     try:
-        study = optuna.load_study(study_name=study_name, storage=open_storage(storage, file.parent, create=False))
+        study = StudyInFolder(study_name, open_storage(storage, file.parent, create=False), file.parent)
     except KeyError:
         raise NoStudyError(f"study_name={study_name}: no such study in {redact_password(storage) or file}") from None
     _require_readable(study_name, study.user_attrs)
+    study.folder = Path(study.user_attrs.get(FOLDER, study.folder))
     return study
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from platform.core.ray_instance import available_cpus, ray_instance
 from platform.study.budget import STORAGE_ERRORS, enqueue_baselines, finished, reason_of, trials_to_run
+from platform.study.comparable import CONFIG, CONFIG_HASH, config_hash, other_code
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeue_orphans
 from platform.study.storage import JOURNAL, NoStudyError, lock_study, truncate_partial_line
@@ -14,10 +15,11 @@ from platform.study.sweep import Sweep
 from platform.sweep.disk_budget import SweepStoppedError
 from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
 from platform.sweep.summary import summarise
-from trainables.core.config import build, digest
+from trainables.core.config import build
 from trainables.data.config import DataConfig
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
+from trainables.training.manifest import CODE, code_sha256
 
 
 def run_sweep(console: Console, sweep: Sweep, *, plan_only: bool) -> int:
@@ -43,6 +45,15 @@ def _continue_study(console: Console, sweep: Sweep, data: DataSplits) -> int:
             )
         study = open_study(sweep, study_record(sweep, data))
         requeued_trials = requeue_orphans(study)
+        others = other_code(study.get_trials(deepcopy=False), code_sha256(CODE))
+        if others:
+            console.print(
+                f"{len(others)} trial(s) of this study were trained by other code than the present one, as trial "
+                f"{others[0]}; they rank together, whatever the difference is",
+                style="yellow",
+                highlight=False,
+                soft_wrap=True,
+            )
         enqueue_baselines(study, sweep.space, sweep.settings.budget.trials)
         if requeued_trials:
             console.print(f"requeued {requeued_trials} trial(s) that an earlier run left unfinished")
@@ -69,15 +80,14 @@ def _plan_only(console: Console, sweep: Sweep) -> int:
 
 def study_record(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
     """Return what makes the trials of a study comparable: data, fixed configuration, objectives, scheduler metric."""
-    searched = set(sweep.space.parameters)
     goal = sweep.goal
     return {
         "data_sha256": data.sha256,
-        "config_hash": digest({"config": sweep.trainable, "searched": sorted(searched)}),
+        CONFIG_HASH: config_hash(sweep.trainable, sweep.space.parameters),
         OBJECTIVES: [objective.text for objective in goal.objectives],
         "constraints": [constraint.text for constraint in goal.constraints],
         SCHEDULER_METRIC: goal.scheduler_metric,
-        "config": sweep.trainable,
+        CONFIG: sweep.trainable,
         "trainable": sweep.space.trainable,
     } | ({FOLDER: str(sweep.settings.folder)} if sweep.settings.storage else {})
 

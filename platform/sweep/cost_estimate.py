@@ -38,6 +38,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
     """Measure both corners and sum up the remaining trials."""
     with threads(sweep.settings.scaling.cpus_per_worker):
         corners = [_measure(sweep, corner) for corner in (min, max)]
+    checkpoint = corners[1].checkpoint_of(max(sweep.settings.scaling.num_workers, 1))
     mean_epochs = expected_epochs(sweep)
     trial_s = [cost.evaluation_s + sweep.epochs * cost.epoch_s for cost in corners]
     mean_s = sum(cost.evaluation_s + mean_epochs * cost.epoch_s for cost in corners) / 2
@@ -48,7 +49,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
         (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
         remaining * mean_s / concurrent,
         _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
-        2 * remaining * corners[1].checkpoint_bytes,  # Tune writes the next one before it deletes the last
+        2 * remaining * checkpoint,  # Tune writes the next one before it deletes the last
     )
 
 

@@ -7,7 +7,7 @@ not enough, the sweep stops.
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from ray.tune.experiment import Trial
 
 from platform.core.disk_usage import size
 from platform.study.config import BudgetConfig
-from platform.study.ranking import ranking
+from platform.study.paths import folder_of
+from platform.study.ranking import RankedTrial, ranking
 from platform.study.resume import checkpoints, newest_checkpoint, predecessors
 from platform.study.searcher import OptunaSearcher
 
@@ -29,27 +30,36 @@ class SweepStoppedError(RuntimeError):
     """The sweep cannot continue, through no fault of its trials; its progress is saved."""
 
 
-def protected(study: optuna.Study, finalists: int) -> set[int]:
+def protected(study: optuna.Study, ranked: Sequence[RankedTrial], finalists: int) -> set[int]:
     """Return the trials whose checkpoints are kept: best, Pareto front, running, waiting, and those they resume.
 
     An ended trial with a checkpoint of its own needs none of its predecessors.
+
+    Args:
+        ranked: The ranking of the study.
     """
-    ranked, trials = ranking(study), study.get_trials(deepcopy=False)
+    trials, folder = study.get_trials(deepcopy=False), folder_of(study)
     best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
     unfinished = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
-    resuming = unfinished | {number for number in best if newest_checkpoint(trials[number], verified=False) is None}
-    return (best | unfinished).union(*(predecessors(trials, trials[number]) for number in resuming))
+    without = {number for number in best if newest_checkpoint(trials[number], folder, verified=False) is None}
+    return (best | unfinished).union(*(predecessors(trials, trials[number]) for number in unfinished | without))
 
 
 def prune(study: optuna.Study, finalists: int, quota: int) -> int:
-    """Remove checkpoints of the worst trials until the quota is met; returns the bytes that remain."""
-    trials = study.get_trials(deepcopy=False)
-    found = {trial.number: checkpoints(trial) for trial in trials}
+    """Remove checkpoints of the worst trials until the quota is met; returns the bytes that remain.
+
+    Nothing outside of the study's folder is removed.
+    """
+    trials, folder = study.get_trials(deepcopy=False), folder_of(study)
+    found = {trial.number: checkpoints(trial, folder) for trial in trials}
     sizes = {number: sum(map(size, folders)) for number, folders in found.items()}
-    kept = protected(study, finalists)
-    order = [trial.number for trial in reversed(ranking(study))]
-    ended = [number for number in found if number not in order]  # interrupted ones, whose successors have started
     total = sum(sizes.values())
+    if total <= quota:
+        return total
+    ranked = ranking(study)
+    kept = protected(study, ranked, finalists)
+    order = [trial.number for trial in reversed(ranked)]
+    ended = [number for number in found if number not in order]  # interrupted ones, whose successors have started
     for number in (*ended, *order):
         if total <= quota:
             break

@@ -19,6 +19,7 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
+from platform.study.paths import folder_of, path_within
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
 from platform.study.search_space import value_at
 from platform.study.sweep import Sweep
@@ -105,8 +106,8 @@ def original_of(study: optuna.Study, number: int) -> Original:
     if not trial.state.is_finished() or epoch is None or METRICS not in trial.user_attrs:
         state = trial.state.name
         raise ConfigError(f"trials=[{number}]: expected an ended trial with metrics, but got {state}; choose another")
-    folder = trial.user_attrs.get(FOLDER)
-    manifest = Manifest.read(Path(folder)) if folder else None
+    folder = path_within(trial.user_attrs[FOLDER], folder_of(study)) if FOLDER in trial.user_attrs else None
+    manifest = Manifest.read(folder) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)
     trainable = manifest.trainable if manifest else study.user_attrs["trainable"]
     return Original(number, trainable, config, epoch, trial.user_attrs[METRICS], manifest)

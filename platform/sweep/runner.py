@@ -12,6 +12,7 @@ from rich.console import Console
 
 from platform.core.provenance import source_of
 from platform.study.budget import finished, trials_to_run, waiting_repeats
+from platform.study.comparable import CODE_SHA256
 from platform.study.config import TuneConfig
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
@@ -23,10 +24,11 @@ from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStop
 from platform.sweep.progress import Progress
 from platform.sweep.tensorboard import TensorBoard
 from trainables.core.config import with_absolute_paths
-from trainables.session import TRIALS, Job, trial
-from trainables.training.manifest import PACKAGES, installed
+from trainables.session import Job, trial
+from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
 from trainables.training.metric_names import EPOCH
 from trainables.training.run_folder import EVENTS
+from trainables.training.trial_keys import GROUPS, TRIALS
 
 RERUN_HINT = "progress is saved; fix the cause and rerun the same command to resume"
 
@@ -89,6 +91,7 @@ def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
     settings = sweep.settings
     return {
         **source_of().facts(),
+        CODE_SHA256: code_sha256(CODE),
         "data_sha256": study.user_attrs["data_sha256"],
         "sampler": settings.sampler,
         "seed": settings.seed,
@@ -136,7 +139,7 @@ def make_tuner(
         sweep.space.trainable,
         with_absolute_paths(sweep.trainable),  # trials run in other folders
         settings.scaling,
-        str(folder / "groups"),
+        str(folder / GROUPS),
         searcher.study.user_attrs.get("data_sha256", ""),
         source_of().keep(folder),
         settings.plots_every,

@@ -60,7 +60,7 @@ def _re_evaluate(
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
     _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
-    rows = to_json(board, sweep.settings.study_name, reference)["rows"]
+    rows = to_json(board, sweep.settings.study_name, reference, sweep.settings.folder)["rows"]
     scores = {"reference": reference.to_json()} if reference else {}
     return best, {**scores, "leaderboard": rows}
 

@@ -14,6 +14,7 @@ from ray.tune.experiment import Experiment, Trial
 from ray.tune.search import ConcurrencyLimiter, SearchGenerator
 
 from platform.study.config import BudgetConfig, SchedulerConfig, TuneConfig
+from platform.study.paths import path_within
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import FOLDER, RAY_TRIAL
 from platform.study.searcher import OptunaSearcher
@@ -105,7 +106,9 @@ class Driver:
 
     def folder(self, trial: Trial) -> Path:
         """Where Tune keeps a trial."""
-        return Path(self.recorded(trial).user_attrs[FOLDER])
+        folder = path_within(self.recorded(trial).user_attrs[FOLDER], self.study.folder)
+        assert folder is not None
+        return folder
 
     def points(self, count: int) -> list[dict[str, Any]]:
         """The parameters of the next trials, each ended at once with a value that grows with its weight."""

@@ -7,6 +7,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
 from platform import doctor, evaluate, promote, tune
+from platform.core import training_run
 from platform.train import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, parse, run
 from trainables.core.config import ConfigError, build, plain, with_absolute_paths
@@ -86,6 +87,34 @@ def test_a_run_has_a_manifest_and_plots_of_spectra_and_kinematics(tmp_path: Path
     assert manifest.source.keys() & {"commit", "reason"}
     events = EventAccumulator(str(tmp_path / "run" / EVENTS)).Reload()
     assert sorted(events.Tags()["images"]) == ["plots/kinematic_overlays", "plots/velocity_spectra"]
+
+
+def test_an_agent_with_other_workers_than_before_is_refused_before_ray_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = {
+        "trainable": "agent",
+        "trainable.epochs": "1",
+        "trainable.steps_per_epoch": "2",
+        "trainable.batch_size": "8",
+        "trainable.collection.copies": "8",
+        "trainable.environment.max_steps": "10",
+        "trainable.evaluation.episodes": "8",
+        "storage_path": str(tmp_path),
+    }
+    lines = [f"{key}={value}" for key, value in agent.items()]
+    assert run(COMMAND, main, lines) == 0
+    capsys.readouterr()
+
+    def refused(*_: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(training_run, "ray_instance", refused)
+    assert run(COMMAND, main, [*lines, "scaling.num_workers=2"]) == WRONG_INPUT
+    [line] = capsys.readouterr().err.splitlines()
+    assert "expected the episodes of workers=2, but got those of 1; resume with as many workers as before" in line
+    with pytest.raises(AssertionError, match="Ray was started"):
+        run(COMMAND, main, [*lines, "scaling.num_workers=1"])
 
 
 @pytest.mark.parametrize(("trainable", "checkpoint"), [("detector", "last"), ("gan", "best"), ("diffusion", "best")])

@@ -14,10 +14,11 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler
 from rich.console import Console
 
 from platform import tune
+from platform.study.comparable import COMPARABLE
 from platform.study.config import BudgetConfig, FinalistsConfig, SchedulerConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.resume import REQUEUED, requeue_orphans
-from platform.study.study import COMPARABLE, enqueue_repeats
+from platform.study.study import enqueue_repeats
 from platform.study.sweep import Sweep
 from platform.sweep import command, runner, verbs
 from platform.sweep import reproduce as reproduction

@@ -7,7 +7,7 @@ from trainables.augmentation.config import AugmentationConfig
 from trainables.core.bounds import AnyInt, Choice, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, check
 from trainables.core.config import require
 from trainables.data.config import DataConfig, VariationsConfig
-from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, MotionConfig, OptimConfig
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.ranking_config import ContrastiveConfig
@@ -45,6 +45,7 @@ class CotrainingConfig:
     variations: VariationsConfig = field(default_factory=VariationsConfig)
     latent: LatentConfig = field(default_factory=LatentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
     diffusion: NoiseConfig = field(default_factory=NoiseConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -94,6 +95,7 @@ class CotrainingConfig:
             augmentation=AugmentationConfig(variations=self.variations),
             latent=self.latent,
             model=self.model,
+            motion=self.motion,
             diffusion=self.diffusion,
             contrastive=self.contrastive,
             optim=self.optim,

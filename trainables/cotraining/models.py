@@ -64,7 +64,7 @@ class Models:
         Raises:
             ConfigError: Wrong data, an alpha that rounds to no movement, or one validation user, who shows no noise.
         """
-        splits = load_splits(config.data)
+        splits = load_splits(config.data).with_ends(config.motion.ends)
         fitted = FittedMovements.of(splits["train"], config.of_physical())
         for real in (splits["train"], fitted.movements):
             exchanged_count(config, len(real))

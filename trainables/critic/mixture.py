@@ -11,8 +11,10 @@ centres mu, the logarithms of the weights w and those of the widths c:
 
 Networks begin at linear extrapolation, and learn what is left: a linear map beside each network gives psi = g / u
 and mu_m = (x + h_m a) / u, with h = 0, 1, 2, 4, 8, ... steps, equal weights and widths that grow with h; the heads of
-the networks begin at 0. Components of the embedding beyond those of the position begin at 0 on both sides, where their
-gradient is 0: they stay there, so that goals are compared in a plane.
+the networks begin at 0. With 0 on both sides the components of the embedding beyond the two of the position would have
+no gradient, that of a squared distance. So those of psi begin at random, shorter than `OFFSET_PX` in the mean, which
+lowers f by less than 3/2 `OFFSET_PX`^2 over the square of the narrowest width in px, and gives both sides a gradient.
+They are functions of the goal by rows of the head, since components that are linear in g would span no more than g.
 
 References: Mixture Density Networks (Bishop, 1994), NCRG/94/004, eq. 22 and 23, here of densities up to the constant
 of a row that InfoNCE leaves free. t-distributions as kernels: Visualizing Data using t-SNE (van der Maaten & Hinton,
@@ -31,6 +33,7 @@ from trainables.critic.episodes import ACTION, POSITION, STATE
 UNIT_PX = 20.0  # u: px of a unit of the embeddings at first
 WIDTH_PX = 2.0  # width of a kernel at first, of each step ahead
 LEAST_STEPS = 0.5  # steps that the width of the kernel at the position is that of
+OFFSET_PX = 0.1  # bound of the mean length, at first, of the components of psi beyond those of the position
 SHAPE = 1.5  # exponent of the kernels, whose integral over the plane is finite from 1 on; `_Kernels` is of this one
 EPS = 1e-6  # added to a squared distance, so that its logarithm is finite where width and distance vanish
 
@@ -143,3 +146,17 @@ def straight_on(
             maps.phi.bias[row] = steps * action_mean[axis] / UNIT_PX
             log_c[kernel] = math.log(max(steps, LEAST_STEPS) * WIDTH_PX / UNIT_PX)
     return maps
+
+
+@torch.no_grad()
+def begin_small(phi: nn.Linear, psi: nn.Linear, layers: int) -> None:
+    """Set the heads of both networks to 0, but for the components of psi beyond those of the position: short at random.
+
+    Args:
+        psi: Head with weights of variance 1 / fan-in.
+        layers: Layers whose outputs add up to the input of the head; each has entries of a mean square below 1.
+    """
+    nn.init.zeros_(phi.weight)
+    nn.init.zeros_(psi.weight[:POSITION])
+    others = psi.weight[POSITION:]
+    others *= OFFSET_PX / UNIT_PX / (layers * math.sqrt(max(len(others), 1)))

@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from trainables.critic.config import BLOCK, CriticModelConfig
 from trainables.critic.episodes import ACTION, POSITION, STATE
-from trainables.critic.mixture import LinearMaps, columns_of_phi, straight_on
+from trainables.critic.mixture import LinearMaps, begin_small, columns_of_phi, straight_on
 
 
 class Scale(NamedTuple):
@@ -77,7 +77,7 @@ class ResidualNetwork(nn.Module):
 class CriticNetwork(nn.Module):
     """Both networks, with the statistics that standardise their inputs as buffers, and so in every checkpoint.
 
-    Of a mixture a linear map stands beside each network, and the heads begin at 0 (`trainables.critic.mixture`).
+    Of a mixture a linear map stands beside each network, and the heads begin small (`trainables.critic.mixture`).
     """
 
     state_mean: Tensor
@@ -98,8 +98,7 @@ class CriticNetwork(nn.Module):
         self.linear_psi: nn.Linear | None = None
         if mixed:
             self.linear_phi, self.linear_psi = _straight_on(config, scale, goal)
-            nn.init.zeros_(self.phi.head.weight)
-            nn.init.zeros_(self.psi.head.weight)
+            begin_small(self.phi.head, self.psi.head, 1 + len(self.psi.blocks))
         for name, tensor in scale._asdict().items():
             self.register_buffer(name, tensor.clone())
 

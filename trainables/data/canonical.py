@@ -28,6 +28,7 @@ from trainables.data.representation import REPRESENTATIONS, prefix_mask
 TENSORS = ("deltas", "mask", "angle", "distance_px", "duration_s", "target_width_px")
 UNKNOWN_PX = torch.tensor(math.nan, dtype=torch.float64)  # a target width, of every row
 SAMPLE = "sample"  # the source of a movement that was not recorded and matches no recording
+STILL_PX = 0.5  # a step up to this length is still: recorded ones are whole pixels, others are rounded to them
 MINIMUM_DISTANCE_PX = 8.0  # below, whole pixels carry little information about the shape of a movement
 
 
@@ -106,6 +107,12 @@ class Canonical:
         steps = self.deltas[..., :2]
         path_ratio, turned = steps.norm(dim=-1).sum(dim=1), turning(steps)
         return torch.stack([self.duration_s.log(), self.distance_px.log(), path_ratio.log(), turned.log1p()], dim=1)
+
+    def ends(self) -> Int[Tensor, "N 2"]:
+        """Return whether the first and the last step of each movement move: 1, or -1 for a still one."""
+        moving = self.steps_px()[..., :2].norm(dim=-1) > STILL_PX
+        last = (self.mask.sum(dim=1) - 1).clamp(min=0)[:, None]
+        return torch.where(torch.cat([moving[:, :1], moving.gather(1, last)], dim=1), 1, -1)
 
     def steps_px(self) -> Float[Tensor, "N T C"]:
         """Displacements in pixels; a channel of time is left as it is."""
@@ -195,7 +202,7 @@ def encode(movements: Movements, config: CanonicalConfig) -> Canonical:
     duration_s, width_px = movements.length / RATE_HZ, movements.target_width_px
     group, source = movements.group, movements.source
     empty = Canonical(sequence, mask, angle, distance, duration_s, group, width_px, source)
-    return empty.with_steps_px(_turned(sequence, -angle))
+    return empty.with_steps_px(turned(sequence, -angle))
 
 
 def canonical_within(movements: Movements, frame: Canonical, config: CanonicalConfig) -> Canonical:
@@ -207,18 +214,19 @@ def canonical_within(movements: Movements, frame: Canonical, config: CanonicalCo
         movements.steps_px, movements.length, frame.mask.shape[1]
     )
     within = replace(frame, deltas=sequence, mask=mask)
-    return within.with_steps_px(_turned(sequence, -frame.angle))
+    return within.with_steps_px(turned(sequence, -frame.angle))
 
 
 def decode(canonical: Canonical, config: CanonicalConfig) -> Movements:
     """Back to the screen: to the requested distance, direction and duration, each 60 Hz step in whole pixels."""
     length = (canonical.duration_s * RATE_HZ).round().long()
-    placed = _turned(canonical.steps_px().double(), canonical.angle)
+    placed = turned(canonical.steps_px().double(), canonical.angle)
     steps = REPRESENTATIONS[config.representation].decode(placed, canonical.mask, length)
     return Movements(steps, length, canonical.group, canonical.target_width_px, canonical.source)
 
 
-def _turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:
+def turned(sequence: Float[Tensor, "N T C"], angle: Float[Tensor, "N"]) -> Float[Tensor, "N T C"]:
+    """Rotate the displacements of row i by `angle[i]` radians; a channel of time is left as it is."""
     return torch.cat([rotate(sequence[..., :2], angle), sequence[..., 2:]], dim=-1)
 
 

@@ -26,6 +26,7 @@ SOURCE_NAMES = (  # the keys of `trainables.data.readers.recordings.READERS`
     "jspsych",
 )
 TIME_UNIT_NAMES = ("ms", "s", "us", "ns")  # the keys of `trainables.data.readers.times.MS_PER_UNIT`
+FRAME_NAMES = ("chord", "quarter_turn")  # the keys of `trainables.data.frames.FRAMES`
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
@@ -137,6 +138,9 @@ class DataConfig:
     canonical: CanonicalConfig = field(default_factory=CanonicalConfig)
     # scale of the companding of steps; well under a pixel: steps of 0 and 1 then lie as far apart as those of 1 and 8
     companding_px: PositiveFloat = 0.25
+    # which way generators see movements turned: their chord along +x, or by multiples of 90 degrees only, which keeps
+    # the pixel grid, with the rest of the direction as a condition; features and detectors always take the chord
+    frame: Annotated[str, Choice(FRAME_NAMES)] = "chord"
     # most movements of a user in validation, test and holdout; a user with 93 of them would outweigh a dozen others
     rows_per_user: PositiveInt = 12
     # several sources in place of `source` and `path`, as [{reader:table,path:one.parquet,name:one},{reader:cursory}]

@@ -42,15 +42,17 @@ class SequenceDataset(Dataset[Batch]):
     """Sequences with their conditions in memory, standardised.
 
     Attributes:
+        statistics: What they are standardised with.
         weight: Of each row in the loss, in the place of a count; None: rows have no weight.
     """
 
     weight: Tensor | None = None
 
     def __init__(self, canonical: Canonical, statistics: Statistics) -> None:
+        self.statistics = statistics
         self.sequences = Sequences(statistics.normalise(canonical), canonical.mask)
-        source = source_index(canonical.source, statistics.sources)
-        self.condition = statistics.normalise_condition(canonical.condition(), source)
+        source, ends = source_index(canonical.source, statistics.sources), canonical.ends()
+        self.condition = statistics.normalise_condition(canonical.condition(), source, canonical.angle, ends)
 
     def __len__(self) -> int:
         return len(self.condition)
@@ -68,7 +70,7 @@ class SequenceDataset(Dataset[Batch]):
         """The same sequences under the same conditions, with the source of some rows unknown."""
         other = copy(self)
         other.condition = self.condition.clone()
-        other.condition[rows, CONDITION_WIDTH:] = 0.0
+        other.condition[rows, CONDITION_WIDTH : CONDITION_WIDTH + len(self.statistics.sources)] = 0.0
         return other
 
 

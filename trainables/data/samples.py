@@ -1,11 +1,11 @@
 """Files of samples: what they carry beside the movements, so that others can go back to pixels and measure.
 
     samples.parquet          one row per movement in pixels, with the requested conditions and the direction
-    samples.npy              standardised canonical deltas [n, T, C]; beside it, row by row,
+    samples.npy              standardised canonical deltas [n, T, C] in the frame of the model; beside it, row by row,
     samples.condition.npy    requested conditions [n, D], columns as in `CONDITION_NAMES`
     samples.angle.npy        requested directions [n], radians
     samples.mask.npy         valid steps [n, T]
-    samples.json             the record: statistics, form, hashes of model and data, sampler, seed, version
+    samples.json             the record: statistics, frame, form, hashes of model and data, sampler, seed, version
 
 The Parquet file holds the record as well, in the metadata of its schema.
 """
@@ -25,7 +25,7 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError, build
 from trainables.data.canonical import Canonical, Movements, decode, with_deltas
-from trainables.data.config import CONDITION_NAMES, CanonicalConfig
+from trainables.data.config import CONDITION_NAMES, FRAME_NAMES, CanonicalConfig
 from trainables.data.readers.recording_set import RecordingError
 from trainables.data.splits.statistics import Statistics
 
@@ -83,7 +83,7 @@ def read_standardised(path: Path) -> tuple[Movements, Float[Tensor, "N D"]]:
         record = record_of(path)
         form = build(CanonicalConfig, record["canonical"])
         tensors = {k: torch.tensor(v, dtype=torch.float64) for k, v in record["statistics"].items()}
-        statistics = Statistics.of_tensors(tensors, ())
+        statistics = Statistics.of_tensors(tensors, (), record.get("frame", FRAME_NAMES[0]))
         raw, valid = torch.from_numpy(condition.astype(np.float64)), torch.from_numpy(mask.astype(np.bool_))
         frame = _frame(raw, torch.from_numpy(angle.astype(np.float64)), valid, z.shape[2])
         return decode(with_deltas(frame, statistics.denormalise(torch.from_numpy(z), frame)), form), raw

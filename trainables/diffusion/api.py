@@ -20,11 +20,13 @@ from trainables.data.canonical import Canonical, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
 from trainables.diffusion.candidates import fitting_selector
+from trainables.diffusion.config import MotionConfig
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.config import UNetConfig, unet_mapping
 from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.motion import without_motion
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
 from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
@@ -68,6 +70,7 @@ class Generator:
         decoder: Back from the space of the diffusion; None if that is the space of the sequences.
         prediction: Output of the network.
         sampling: Default sampling: that of the training's evaluation.
+        motion: Whether the diffusion has a channel of still or moving beside the steps.
         selector: Ratio that draws one of several candidates; None where none was fitted.
         on_weights: Called with the weights of the candidates of each row, wherever some are drawn from.
     """
@@ -80,6 +83,7 @@ class Generator:
     decoder: Autoencoder | None = None
     prediction: Prediction = PREDICTIONS["v"]
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    motion: bool = False
     selector: Selector | None = None
     on_weights: Callable[[Float[Tensor, "N K"]], object] | None = None
 
@@ -216,10 +220,16 @@ class Generator:
     ) -> Float[Tensor, "N T C"]:
         """Return one standardised sample per row."""
         self.model.eval()
-        z = torch.zeros(*frame.mask.shape, len(self.statistics.mean))
+        ends = None
+        if self.statistics.ends:
+            conditions = conditions.with_drawn_ends(self.training_conditions, keys)
+            ends = conditions.ends
+        z = torch.zeros(*frame.mask.shape, len(self.statistics.mean) + self.motion)
         for block in blocks(frame.mask, self.canonical.form.padded):
             sample = self._sample(block, conditions, frame, keys, sampling)
             z[block.rows[: block.real], : block.width] = sample[: block.real, : z.shape[1]].cpu()
+        if self.motion:
+            return without_motion(z, frame, self.statistics, ends, sampling.align)
         return aligned(z, frame, self.statistics) if sampling.align else z
 
     @torch.no_grad()
@@ -234,22 +244,22 @@ class Generator:
         """The samples of one block, its filling included."""
         mask = block.mask_of(frame.mask, self.canonical.form.padded).to(self.device)
         inner = mask if self.decoder is None else self.decoder.latent_mask(mask)
-        channels = len(self.statistics.mean) if self.decoder is None else self.decoder.channels
+        channels = len(self.statistics.mean) + self.motion if self.decoder is None else self.decoder.channels
         given = conditions.take(block.rows)
-        condition = self.statistics.normalise_condition(given.raw, given.source_in(self.statistics.sources))
-        condition = condition.to(self.device)
+        source = given.source_in(self.statistics.sources)
+        condition = self.statistics.normalise_condition(given.raw, source, given.angle, given.ends).to(self.device)
         mine = [keys[row] for row in block.rows.tolist()]
 
         def noise(*purpose: str | int) -> Tensor:
             return keyed_noise(mine, inner.shape[1], channels, *purpose).to(self.device)
 
-        correct = self._correction(mask, frame.distance_px[block.rows]) if sampling.inpaint else None
+        correct = self._correction(mask, self.statistics.net_px(frame)[block.rows]) if sampling.inpaint else None
         z = draw_sample(self.model, self.schedule, self.prediction, inner, condition, noise, sampling, correct)
         return z if self.decoder is None else self.decoder.decode(z, mask)
 
-    def _correction(self, mask: Bool[Tensor, "R W"], distance_px: Float[Tensor, "R"]) -> Correction:
+    def _correction(self, mask: Bool[Tensor, "R W"], end_px: Float[Tensor, "R 2"]) -> Correction:
         self._require_displacements()
-        return end_point_correction(self.statistics, mask, distance_px)
+        return end_point_correction(self.statistics, mask, end_px)
 
     def _require_displacements(self) -> None:
         """Raise ConfigError unless the steps are displacements, which holding end points needs."""
@@ -273,9 +283,10 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
     """Return the generator with the averaged weights among the tensors of a checkpoint, in its configuration."""
     config = record["config"]
     canonical = build(CanonicalConfig, config["data"]["canonical"])
-    statistics, known = restored(tensors, record.get("sources", ()))
+    statistics, known = restored(tensors, record)
     decoder, process = _decoder(config, tensors), config["diffusion"]
-    channels = canonical.form.channels if decoder is None else decoder.channels
+    motion = build(MotionConfig, config.get("motion", {})).channel
+    channels = canonical.form.channels + motion if decoder is None else decoder.channels
     widths = {"channels": channels, "condition_dim": statistics.condition_width}
     model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], **widths})))
     model.load_state_dict(select("ema", tensors))
@@ -288,6 +299,7 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
         None if decoder is None else decoder.to(device).eval(),
         PREDICTIONS[process["objective"]],
         build(SamplingConfig, {"align": False, **config["sampling"]}),  # older ones were evaluated without
+        motion,
     )
 
 
@@ -315,6 +327,8 @@ def generate_diffusion_samples(
     progress: Callable[[int], None] | None = None,
 ) -> Float[Tensor, "N T C"]:
     """Standardised canonical deltas of `n` generated movements, float32 [n, seq_len, C], zero after their last step.
+
+    They are in the frame of the model; `Generator.statistics.denormalise` gives deltas along the chord.
 
     Args:
         n: Number of movements, at least 1.

@@ -27,6 +27,7 @@ from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.training import metric_names as names
 
+WIDEST = 0.28  # widths above 12^-1/2 = 0.289 have no power function
 STOPPING_METRICS = (names.VAL_LOSS, names.VAL_AUC_EXCESS, names.VAL_MMD)
 
 
@@ -51,6 +52,18 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
+class MotionConfig:
+    """Still or moving as a variable of its own; for `fixed_dt`, in which a step is a tick of the observation."""
+
+    channel: bool = False  # a channel beside the steps decides which are still: exactly zero; the others are a pixel
+    # whether the first and the last step move is a condition, in samples drawn from known ones of the source
+    ends: bool = False
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
 class OptimConfig:
     """AdamW with linear warm-up and cosine decay."""
 
@@ -59,6 +72,9 @@ class OptimConfig:
     betas: Betas = (0.9, 0.999)  # decay rates of AdamW's running moments
     grad_clip: PositiveFloat = 1.0  # largest norm of the gradient; longer ones are scaled down to it
     ema_decay: Fraction = 0.999  # decay per step of the averaged weights, which are the ones that sample
+    # width of the average over the steps trained so far, as a share of them, in place of `ema_decay`, which takes
+    # effect after ten times its 1 / (1 - decay) steps only; null: by `ema_decay`
+    ema_width: Annotated[float, Range(gt=0, le=WIDEST)] | None = None
     warmup_steps: NonNegativeInt = 50  # steps over which the learning rate rises linearly to its peak
     final_lr_share: Share = 0.05  # learning rate of the last step over its peak
     accumulate: PositiveInt = 1  # parts of a batch that are computed one after the other, for less memory
@@ -93,6 +109,7 @@ class DiffusionConfig:
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     latent: LatentConfig = field(default_factory=LatentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
     diffusion: NoiseConfig = field(default_factory=NoiseConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -113,6 +130,11 @@ class DiffusionConfig:
         plain_steps = not self.latent.enabled and self.data.canonical.form.channels == 2
         form = f"latent.enabled={self.latent.enabled}, representation={self.data.canonical.representation}"
         require(plain_steps or not self.sampling.inpaint, "`inpaint` only with a diffusion of steps (dx, dy)", form)
+        of_ticks = self.data.canonical.representation == "fixed_dt"
+        remedy = "set motion.channel=false and motion.ends=false"
+        require(of_ticks or not (self.motion.channel or self.motion.ends), "`motion` only with fixed_dt", form, remedy)
+        law = "`motion.channel` only with a diffusion of steps"
+        require(not (self.motion.channel and self.latent.enabled), law, form, "set motion.channel=false")
         require(
             self.batch_size % self.optim.accumulate == 0,
             "`accumulate` to divide `batch_size`",
@@ -126,5 +148,6 @@ class DiffusionConfig:
 
     @property
     def channels(self) -> int:
-        """Channels of what the network sees: of the sequences, or of their latents."""
-        return self.latent.channels if self.latent.enabled else self.data.canonical.form.channels
+        """Channels of what the network sees: of the sequences, with that of motion if it has one, or of latents."""
+        of_steps = self.data.canonical.form.channels + self.motion.channel
+        return self.latent.channels if self.latent.enabled else of_steps

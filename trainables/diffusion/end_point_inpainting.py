@@ -15,10 +15,11 @@ from trainables.diffusion.samplers import Correction
 STEP_CHANNELS = 2
 
 
-def end_point_correction(
-    statistics: Statistics, mask: Bool[Tensor, "B T"], distance_px: Float[Tensor, "B"]
-) -> Correction:
-    """The map that makes the valid steps of every prediction sum to (distance, 0).
+def end_point_correction(statistics: Statistics, mask: Bool[Tensor, "B T"], end_px: Float[Tensor, "B 2"]) -> Correction:
+    """The map that makes the valid steps of every prediction sum to an end point; channels beside them are left alone.
+
+    Args:
+        end_px: Net displacements in the frame.
 
     Raises:
         ConfigError: a representation whose steps are not all displacements.
@@ -27,12 +28,13 @@ def end_point_correction(
     require(
         channels == STEP_CHANNELS, "`inpaint` only with steps (dx, dy)", f"{channels} channels", "set inpaint=false"
     )
-    end = torch.stack([distance_px, torch.zeros_like(distance_px)], dim=1).to(mask.device)
+    end = end_px.to(mask.device)
 
     def correct(x_0: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
-        steps_px = statistics.expand(x_0) * mask[..., None]
+        steps, others = x_0[..., :STEP_CHANNELS], x_0[..., STEP_CHANNELS:]
+        steps_px = statistics.expand(steps) * mask[..., None]
         held = hold_end_point(steps_px, mask, end, float(statistics.scale_px))
-        return statistics.compress(held).to(x_0.dtype) * mask[..., None]
+        return torch.cat([statistics.compress(held).to(x_0.dtype) * mask[..., None], others], dim=2)
 
     return correct
 

@@ -29,8 +29,8 @@ from trainables.data.dataset import Batch, SequenceDataset, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.latents.autoencoder import in_latents
 from trainables.diffusion.latents.fit import fit_autoencoder
+from trainables.diffusion.motion import in_diffusion_space
 from trainables.diffusion.objective import (
     Loss,
     Objective,
@@ -62,7 +62,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         TrainingDivergedError: a loss that is not finite.
     """
     require_shares(config, worker)
-    splits = load_splits(config.data)
+    splits = load_splits(config.data).with_ends(config.motion.ends)
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     objective = Objective.of(config.diffusion)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
@@ -123,10 +123,11 @@ def train_epoch(
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
     queue = condition_queue(config.contrastive, dataset.statistics.condition_width)
+    motion = dataset.statistics if config.motion.channel else None
     sums, counts = Counter[str](), Counter[str]()
     stream = weighted_batches(dataset.passed, config.batch_size, streams["order"])
     for batch, weight in islice(stream, config.steps_per_epoch):
-        batch = in_latents(state.autoencoder, batch)
+        batch = in_diffusion_space(batch, state.autoencoder, motion)
         drawn = sample_randomness(batch, config.diffusion, streams["noise"], estimates=config.model.self_condition)
         negatives = draw_negatives(
             batch.condition, config.contrastive, streams["negatives"], queue, drawn.drop_condition, state.step

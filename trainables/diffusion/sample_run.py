@@ -130,5 +130,6 @@ def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig)
         "selector_sha256": _selector_of(source),
         "canonical": plain(canonical),
         "condition_names": list(CONDITION_NAMES),
+        "frame": source.statistics.frame,
         "statistics": statistics_record(source.statistics),
     }

@@ -15,7 +15,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.generation.training_state import restore_training_state, save_training_state
-from trainables.nn.ema import ExponentialMovingAverage
+from trainables.nn.ema import ExponentialMovingAverage, power_function, warmed_up
 from trainables.training.checkpoint import (
     flatten,
     optimizer_tensors,
@@ -92,7 +92,9 @@ def initial_state(config: DiffusionConfig, worker: Worker, condition_width: int 
     """
     torch.manual_seed(derive(config.seed, "weights"))
     model = UNet1D(config.model.unet(config.channels, condition_width)).to(worker.device)
-    ema = ExponentialMovingAverage(model, config.optim.ema_decay)
+    optim = config.optim
+    law = warmed_up(optim.ema_decay) if optim.ema_width is None else power_function(optim.ema_width)
+    ema = ExponentialMovingAverage(model, law)
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=config.optim.lr,

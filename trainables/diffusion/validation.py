@@ -7,7 +7,7 @@ from trainables.data.dataset import SequenceDataset
 from trainables.data.splits.data_splits import DataSplits
 from trainables.diffusion.api import Generator
 from trainables.diffusion.config import DiffusionConfig
-from trainables.diffusion.latents.autoencoder import in_latents
+from trainables.diffusion.motion import in_diffusion_space
 from trainables.diffusion.noise.schedule import diffuse
 from trainables.diffusion.objective import Objective, denoising_loss, sample_randomness, shard
 from trainables.diffusion.state import State
@@ -25,6 +25,7 @@ def sampler_of(state: State, config: DiffusionConfig, splits: DataSplits, object
         state.autoencoder,
         objective.prediction,
         config.sampling,
+        config.motion.channel,
     )
 
 
@@ -36,7 +37,8 @@ def validation_loss(
 
     Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
     """
-    batch = in_latents(state.autoencoder, held_out[torch.arange(len(held_out))])
+    motion = held_out.statistics if config.motion.channel else None
+    batch = in_diffusion_space(held_out[torch.arange(len(held_out))], state.autoencoder, motion)
     drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)
     alpha_t, sigma_t = objective.schedule.at(drawn.t)

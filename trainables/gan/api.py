@@ -94,7 +94,7 @@ class GanGenerator(DirectSampling):
         latent = keyed_noise(keys, 1, config.latent_dim, "latent").squeeze(1)
         noise = keyed_noise(keys, mask.shape[1], config.noise_channels, "sample")
         source = conditions.source_in(self.statistics.sources)
-        condition = self.statistics.normalise_condition(conditions.raw, source)
+        condition = self.statistics.normalise_condition(conditions.raw, source, conditions.angle, conditions.ends)
         given = (part.to(self.device) for part in (latent, noise, mask, condition))
         z: Tensor = self.model(*given)
         return z.cpu()
@@ -116,7 +116,7 @@ def load_gan(checkpoint: Path, device: torch.device | str = "cpu") -> GanGenerat
     tensors, record = load_checkpoint_of("gan", checkpoint)
     with weights_that_fit(checkpoint):
         config = build(GanModelConfig, record["config"]["model"])
-        statistics, known = restored(tensors, record.get("sources", ()))
+        statistics, known = restored(tensors, record)
         model = MovementNetwork(len(statistics.mean), statistics.condition_width, config)
         model.load_state_dict(select("ema", tensors))
         canonical = build(CanonicalConfig, record["config"]["data"]["canonical"])

@@ -1,12 +1,13 @@
 """Conditions of a sample: duration, distance, path length, turning, and direction on the screen.
 
 Beside them the width of the target and the source of the recording, which a movement does not show: NaN and -1 where
-they are unknown, or none is requested.
+they are unknown, or none is requested; and whether its first and last step move, which is a habit of the source's.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,7 +16,14 @@ from torch import Tensor
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.data.canonical import MINIMUM_DISTANCE_PX, SAMPLE, Canonical
-from trainables.data.config import CONDITION_NAMES, MEASURED_CONDITIONS, MINIMUM_STEPS, RATE_HZ, CanonicalConfig
+from trainables.data.config import (
+    CONDITION_NAMES,
+    FRAME_NAMES,
+    MEASURED_CONDITIONS,
+    MINIMUM_STEPS,
+    RATE_HZ,
+    CanonicalConfig,
+)
 from trainables.data.representation import prefix_mask
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.derived import derived
@@ -24,6 +32,7 @@ from trainables.training.checkpoint import flatten, select
 
 WIDTH_REMEDY = "an unknown target width is NaN"
 NO_SOURCE = torch.tensor([-1])  # of every row
+NO_ENDS = torch.zeros(1, 2, dtype=torch.int64)  # of every row
 ROUNDING = 1e-6  # of logarithms, between float32 and float64
 
 
@@ -33,26 +42,32 @@ class Conditions:
 
     Attributes:
         raw: Columns as in `CONDITION_NAMES`; the last is NaN where no target width is requested.
-        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, not its shape.
+        angle: Direction on the screen, radians; it decides how the sample meets the pixel grid, and its shape only in a
+            model whose frame makes it a condition.
         source: Index of the source in `sources`; -1: unknown, and so of every row if left out.
         sources: Names of the sources.
+        ends: Whether the first and the last step move: 1, -1 for a still one; 0: unknown, and so of every row if left
+            out.
     """
 
     raw: Float[Tensor, "N D"]
     angle: Float[Tensor, "N"]
     source: Int[Tensor, "N"] = NO_SOURCE
     sources: tuple[str, ...] = ()
+    ends: Int[Tensor, "N 2"] = NO_ENDS
 
     def __post_init__(self) -> None:
         if self.source is NO_SOURCE:
             object.__setattr__(self, "source", NO_SOURCE.expand(len(self)))
+        if self.ends is NO_ENDS:
+            object.__setattr__(self, "ends", NO_ENDS.expand(len(self), -1))
 
     def __len__(self) -> int:
         return len(self.raw)
 
     def take(self, rows: slice | Int[Tensor, "M"]) -> "Conditions":
         """The conditions at `rows`, in that order."""
-        return Conditions(self.raw[rows], self.angle[rows], self.source[rows], self.sources)
+        return Conditions(self.raw[rows], self.angle[rows], self.source[rows], self.sources, self.ends[rows])
 
     def of_source(self, name: str) -> "Conditions":
         """Those of one source.
@@ -89,6 +104,23 @@ class Conditions:
         require(self.tell_widths or not given.tell_widths, law, "a width", WIDTH_REMEDY)
         return given
 
+    def with_drawn_ends(self, known: "Conditions", keys: Sequence[tuple[int, int]]) -> "Conditions":
+        """The same with unknown ends drawn from known conditions of the row's source, of any source where it has none.
+
+        Row i depends on its key (seed, number) and source alone.
+        """
+        unknown = (self.ends == 0).any(dim=1).nonzero().squeeze(1).tolist()
+        if not unknown:
+            return self
+        ends, source = self.ends.clone(), self.source_in(known.sources).tolist()
+        whole = (known.ends != 0).all(dim=1)
+        pools = {index: known.ends[whole & (known.source == index)] for index in {source[row] for row in unknown}}
+        for row in unknown:
+            seed, number = keys[row]
+            pool = pools[source[row]] if len(pools[source[row]]) else known.ends[whole]
+            ends[row] = pool[torch.randint(len(pool), (), generator=generator(seed, "ends", number))]
+        return replace(self, ends=ends)
+
     def frame(self, config: CanonicalConfig, group: tuple[str, ...] | None = None) -> Canonical:
         """Empty canonical movements of the requested duration, distance, direction, target width and source.
 
@@ -121,21 +153,26 @@ class Conditions:
         """
         unknown = self.raw.isnan()
         tensors = {"raw": self.raw.masked_fill(unknown, 0.0), "angle": self.angle, "width_known": ~unknown[:, -1]}
-        return {**tensors, "source": self.source.contiguous()}
+        return {**tensors, "source": self.source.contiguous(), "ends": self.ends.contiguous()}
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor], sources: Sequence[str] = ()) -> "Conditions":
-        """Inverse of `tensors`; older checkpoints name no source."""
+        """Inverse of `tensors`; older checkpoints name no source, and no ends."""
         raw = tensors["raw"].clone()
         raw[~tensors["width_known"], -1] = math.nan
-        return cls(raw, tensors["angle"], tensors.get("source", NO_SOURCE.expand(len(raw))), tuple(sources))
+        source, ends = (
+            tensors.get("source", NO_SOURCE.expand(len(raw))),
+            tensors.get("ends", NO_ENDS.expand(len(raw), -1)),
+        )
+        return cls(raw, tensors["angle"], source, tuple(sources), ends)
 
     @classmethod
     def joined(cls, parts: "Sequence[Conditions]") -> "Conditions":
         """Several conditions with the same names of sources, one after the other."""
         assert len({part.sources for part in parts}) == 1, "indices of sources have one meaning"
-        raw, angle, source = (torch.cat([getattr(part, name) for part in parts]) for name in ("raw", "angle", "source"))
-        return cls(raw, angle, source, parts[0].sources)
+        names = ("raw", "angle", "source", "ends")
+        tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return cls(**tensors, sources=parts[0].sources)
 
     def check(self, config: CanonicalConfig) -> None:
         """Whether movements of the canonical form can have these conditions.
@@ -150,6 +187,8 @@ class Conditions:
         require(columns == expected, law, f"{columns} columns", WIDTH_REMEDY)
         measured, width_px = self.raw[:, : len(MEASURED_CONDITIONS)].double(), self.raw[:, -1].double().exp()
         require(bool(torch.isfinite(measured).all()), "`conditions` to be finite", "NaN or infinity in a condition")
+        known = bool(torch.isfinite(self.angle).all())
+        require(known, "a direction of every movement", "NaN or infinity", "give it, or leave it out to have it drawn")
         wrong = width_px[~(width_px.isnan() | ((width_px > 0) & (width_px < math.inf)))]
         require(
             not len(wrong),
@@ -202,7 +241,8 @@ def conditions_of(canonical: Canonical) -> Conditions:
     """The conditions that real movements were made under."""
     sources = tuple(sorted(set(canonical.source)))
     raw = derived(canonical, "condition", Canonical.condition)
-    return Conditions(raw, canonical.angle, source_index(canonical.source, sources), sources)
+    ends = derived(canonical, "ends", Canonical.ends)
+    return Conditions(raw, canonical.angle, source_index(canonical.source, sources), sources, ends)
 
 
 def matching_conditions(real: Canonical, learnt: Conditions) -> Conditions:
@@ -217,11 +257,15 @@ def generator_record(splits: DataSplits) -> dict[str, Tensor]:
     return {**flatten("statistics", splits.statistics.tensors()), **flatten("known", known.tensors())}
 
 
-def restored(tensors: Mapping[str, Tensor], sources: Sequence[str]) -> tuple[Statistics, Conditions]:
+def restored(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> tuple[Statistics, Conditions]:
     """The statistics and the known conditions of a checkpoint: inverse of `generator_record`.
 
-    Args:
-        sources: Names of the sources, as its record has them; none in older ones.
+    Older records name no sources, no frame, which was the chord, and no ends.
+
+    Raises:
+        ConfigError: a frame that this version does not know.
     """
-    statistics = Statistics.of_tensors(select("statistics", tensors), sources)
+    sources = record.get("sources", ())
+    frame, ends = record.get("frame", FRAME_NAMES[0]), bool(record.get("ends", False))
+    statistics = Statistics.of_tensors(select("statistics", tensors), sources, frame, ends)
     return statistics, Conditions.of_tensors(select("known", tensors), sources)

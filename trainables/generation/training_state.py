@@ -52,13 +52,15 @@ def save_training_state(
 
 
 def identity(kind: str, config: Any, splits: DataSplits) -> dict[str, Any]:
-    """Return what the record of a generator's checkpoint says of its run: kind, configuration, data, sources, users."""
+    """Return what the record of a generator's checkpoint says of its run: kind, configuration, data, form, users."""
     owners = {name: split.group for name, split in splits.splits.items()}
     return {
         "kind": kind,
         "config": plain(config),
         "data_sha256": splits.sha256,
         "sources": sorted(set(splits["train"].source)),
+        "frame": splits.statistics.frame,
+        "ends": splits.statistics.ends,
         USERS: TrainingUsers.of_owners(owners).to_json(),
     }
 

@@ -1,4 +1,4 @@
-"""Report of an agent: success and time beside scripted controllers in the same episodes, and its trajectories.
+"""Report of an agent: success and time beside scripted controllers in the same tasks, and its trajectories.
 
 Writes `report.json` and `trajectories.png` into `out_dir`, and prints the table. Intervals of shares are Wilson's over
 the episodes of all seeds, which are independent: blocks of tasks that are all reached would have one of width 0. Those

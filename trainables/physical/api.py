@@ -93,7 +93,7 @@ def physical_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], checkp
     """Return the population among the tensors of a checkpoint, in its configuration; raises as `load_physical` does."""
     with weights_that_fit(checkpoint):
         fit, config = build(FitConfig, record["config"]["fit"]), build(PopulationConfig, record["config"]["population"])
-        statistics, known = restored(tensors, record.get("sources", ()))
+        statistics, known = restored(tensors, record)
         components: Components = components_of(tensors)
         form = FORMS[fit.form]
         if components.free.shape[2] != len(form.free):

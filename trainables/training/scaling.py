@@ -28,3 +28,7 @@ class ScalingConfig:
     def cpus_per_trial(self) -> int:
         """CPUs that a trial needs altogether."""
         return max(self.num_workers, 1) * self.cpus_per_worker
+
+    def gpus_per_trial(self) -> float:
+        """GPUs that a trial needs altogether."""
+        return max(self.num_workers, 1) * self.gpus_per_worker

@@ -54,18 +54,24 @@ class Cost:
     Attributes:
         step_s: Seconds of an optimisation step.
         evaluation_s: Seconds of one evaluation.
-        checkpoint_bytes: Size of one checkpoint on disk.
+        checkpoint_bytes: Size of one checkpoint on disk, of a run of one process.
+        worker_bytes: What each further worker adds to it.
     """
 
     step_s: float
     steps_per_epoch: int
     evaluation_s: float
     checkpoint_bytes: int
+    worker_bytes: int = 0
 
     @property
     def epoch_s(self) -> float:
         """Seconds of an epoch and its evaluation."""
         return self.steps_per_epoch * self.step_s + self.evaluation_s
+
+    def checkpoint_of(self, processes: int) -> int:
+        """Return the bytes of a checkpoint of so many processes."""
+        return self.checkpoint_bytes + (processes - 1) * self.worker_bytes
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,14 @@ class TrainableParts:
         epochs: The training loop.
         measure: Configuration -> what a run will cost on this machine.
         load_model: (checkpoint, device) -> the trained model; raises CheckpointError.
+        check_processes: (checkpoint, configuration, processes) raises CheckpointError where so many processes cannot
+            resume the run of a checkpoint.
     """
 
     epochs: Epochs
     measure: Callable[[Any], Cost]
     load_model: Callable[..., Any]
+    check_processes: Callable[[Path, Any, int], None] = lambda checkpoint, config, processes: None
 
 
 @dataclass(frozen=True)

@@ -283,7 +283,7 @@ def test_the_file_has_the_whole_leaderboard(
     (tmp_path / "mine").mkdir(exist_ok=True)
     write_leaderboard(board, tmp_path / "mine", "mine", REFERENCE)
     found = json.loads((tmp_path / "mine" / LEADERBOARD).read_text(), parse_constant=pytest.fail)
-    assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE)))
+    assert found == json.loads(json.dumps(to_json(board, "mine", REFERENCE, tmp_path / "mine")))
     assert found["study"] == "mine"
     assert Reference.from_json(found["reference"]) == REFERENCE
     assert found["noise_seeds"] == list(board.seeds)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from platform.study import ranking as ranking_module
 from platform.study.ranking import INTERRUPTED, OBJECTIVES, objectives_of, ranking
 from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS, REQUEUED, RESUMED_FROM, START
 from trainables.core.config import ConfigError
@@ -173,20 +172,3 @@ def test_fronts_follow_the_definition_and_feasible_trials_rank_first(
     assert [trial.number for trial in found] == order
     assert {trial.number for trial in found if trial.front} == {n for n in kept if depth(n, kept) == 0}
     assert [trial.feasible for trial in found] == [True] * len(kept) + [False] * len(broken)
-
-
-@pytest.mark.parametrize("count", [75, 300])
-def test_a_ranking_compares_few_pairs_of_trials(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The quota ranks all trials twice after each one ends: of order n^2 and not n^3."""
-    pairs, plain = list[int](), ranking_module.dominates
-
-    def counted(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-        pairs.append(1)
-        return plain(one, other)
-
-    monkeypatch.setattr(ranking_module, "dominates", counted)
-    study = named(VAL_AUC_EXCESS)
-    for number in range(count):
-        add(study, TrialState.COMPLETE, (number * 37 % count) / count)
-    assert [trial.value for trial in ranking(study)] == [number / count for number in range(count)]
-    assert len(pairs) <= 6 * count**2

@@ -15,7 +15,6 @@ from ray.tune.experiment import Trial
 from platform.study.budget import enqueue_baselines, finished, trials_to_run, waiting_repeats
 from platform.study.resume import (
     ATTEMPT,
-    FOLDER,
     METRICS,
     OVERRIDES,
     RAY_TRIAL,
@@ -214,8 +213,8 @@ def test_a_trial_of_a_worker_group_is_resumed_from_its_checkpoint(tmp_path: Path
     recorded = driver.recorded(trial)
     group = driver.sweep.settings.folder / "groups" / f"group-{recorded.user_attrs[RAY_TRIAL]}"
     kept = saved(group, 1, result(1, 0.4))
-    assert checkpoints(recorded) == [kept]
-    found = newest_checkpoint(recorded)
+    assert checkpoints(recorded, driver.study.folder) == [kept]
+    found = newest_checkpoint(recorded, driver.study.folder)
     assert found is not None
     assert (found.path, found.epoch, dict(found.metrics)) == (kept, 1, {VAL_AUC_EXCESS: 0.4, VAL_MMD: 0.8})
 
@@ -561,7 +560,7 @@ def test_a_trial_whose_folder_is_missing_restarts(tmp_path: Path) -> None:
     dead = Driver(tmp_path)
     orphan = dead.start()
     dead.checkpoint(orphan, 1, 0.4)
-    shutil.rmtree(dead.recorded(orphan).user_attrs[FOLDER])
+    shutil.rmtree(dead.folder(orphan))
     driver = Driver(tmp_path)
     requeue_orphans(driver.study)
     assert driver.start().config == orphan.config

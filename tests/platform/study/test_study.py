@@ -6,9 +6,10 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from platform.study.comparable import MADE_WITH, config_hash, other_code
 from platform.study.config import TuneConfig
 from platform.study.ranking import OBJECTIVES, SCHEDULER_METRIC
 from platform.study.resume import requeued, resumed_from
@@ -57,7 +58,7 @@ def test_studies_of_other_names_are_apart(tmp_path: Path) -> None:
     assert open_study(sweep_in(tmp_path, study_name="b"), {**RECORD, "data_sha256": "d2"}).trials == []
 
 
-@pytest.mark.parametrize("key", ["data_sha256", "config_hash", OBJECTIVES, "constraints", "scheduler_metric"])
+@pytest.mark.parametrize("key", ["data_sha256", OBJECTIVES, "constraints", "scheduler_metric"])
 def test_trials_that_cannot_be_compared_are_not_mixed(tmp_path: Path, key: str) -> None:
     sweep = sweep_in(tmp_path, study_name="mine")
     open_study(sweep, RECORD)
@@ -66,6 +67,71 @@ def test_trials_that_cannot_be_compared_are_not_mixed(tmp_path: Path, key: str) 
     assert all(word in str(exc_info.value) for word in ("study_name=mine", key, str(RECORD[key]), "other"))
     assert "\n" not in str(exc_info.value)
     assert open_study(sweep, RECORD).user_attrs == RECORD
+
+
+def of_config(sweep: Sweep, *left_out: str, **changed: Any) -> dict[str, Any]:
+    """The record of a configuration with other values, without some of its keys."""
+    whole = {**sweep.trainable, **changed}
+    config = {key: value for key, value in whole.items() if key not in left_out}
+    return {**RECORD, "config": config, "config_hash": config_hash(config, sweep.space.parameters)}
+
+
+def test_a_refused_configuration_names_the_keys_that_differ_with_both_values(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    open_study(sweep, of_config(sweep))
+    changed = {"epochs": 99, "optim": {**sweep.trainable["optim"], "weight_decay": 0.5}, "seed": 7}
+    with pytest.raises(ConfigError) as exc_info:
+        open_study(sweep, of_config(sweep, **changed))
+    for part in (
+        f"trainable.epochs=99 (there: {sweep.epochs})",
+        "trainable.optim.weight_decay=0.5 (there: 0.01)",
+        "trainable.seed=7",
+    ):
+        assert part in str(exc_info.value)
+    assert "\n" not in str(exc_info.value)
+
+
+def test_a_long_list_of_differing_keys_is_cut(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    open_study(sweep, of_config(sweep))
+    model = dict.fromkeys(sweep.trainable["diffusion"], 7)
+    with pytest.raises(ConfigError, match=r"\(there: .*\) and \d+ more; choose another study_name"):
+        open_study(sweep, of_config(sweep, diffusion=model))
+
+
+def test_a_key_that_the_study_does_not_know_has_to_be_at_its_default(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    older = of_config(sweep, "plots_every", "batch_size")
+    open_study(sweep, older)
+    assert open_study(sweep, of_config(sweep)).user_attrs["config"] == older["config"]
+    default = sweep.trainable["batch_size"]
+    with pytest.raises(ConfigError, match=rf"trainable\.batch_size=7 \(there: {default}\); choose"):
+        open_study(sweep, of_config(sweep, batch_size=7))
+
+
+def test_the_same_recordings_may_lie_elsewhere(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    here, there = ({**sweep.trainable["data"], "path": path} for path in ("/here/a.csv", "/there/a.csv"))
+    open_study(sweep, of_config(sweep, data=here))
+    open_study(sweep, of_config(sweep, data=there))
+    with pytest.raises(ConfigError, match="data_sha256"):
+        open_study(sweep, of_config(sweep, data=there) | {"data_sha256": "d2"})
+
+
+def test_a_space_that_searches_other_keys_is_named(tmp_path: Path) -> None:
+    sweep = sweep_in(tmp_path, study_name="mine")
+    study = open_study(sweep, {**of_config(sweep), "config_hash": config_hash(sweep.trainable, ["seed"])})
+    study.add_trial(create_trial(value=0.1, params={"seed": 3}, distributions={"seed": IntDistribution(0, 9)}))
+    with pytest.raises(ConfigError, match=r"trainable\.seed fixed \(there: searched\)|searched \(there: fixed\)"):
+        open_study(sweep, of_config(sweep))
+
+
+def test_trials_of_other_code_are_counted(tmp_path: Path) -> None:
+    study = open_study(sweep_in(tmp_path), RECORD)
+    for made_with in ({}, {"code_sha256": "a"}, {"code_sha256": "b"}):
+        study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={MADE_WITH: made_with}))
+    study.add_trial(create_trial(state=TrialState.FAIL))
+    assert other_code(study.trials, "a") == [0, 2]
 
 
 def test_settings_that_do_not_affect_comparability_may_differ(tmp_path: Path) -> None:

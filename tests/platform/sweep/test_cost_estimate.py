@@ -28,11 +28,11 @@ SPACE = Space(
 )
 
 
-def sweep_of(epochs: int, grace: int = 2, reduction_factor: float = 3.0, cpus: int = 1) -> Sweep:
+def sweep_of(epochs: int, grace: int = 2, reduction_factor: float = 3.0, cpus: int = 1, workers: int = 0) -> Sweep:
     settings = TuneConfig(
         budget=BudgetConfig(trials=10, time_limit="20m"),
         scheduler=SchedulerConfig(grace, reduction_factor),
-        scaling=ScalingConfig(cpus_per_worker=cpus),
+        scaling=ScalingConfig(workers, cpus),
     )
     return Sweep(settings, {**plain(DiffusionConfig()), "epochs": epochs}, SPACE, ("contrastive.weight",))
 
@@ -45,7 +45,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[DiffusionConfig, int
     def measure(config: DiffusionConfig) -> Cost:
         calls.append((config, torch.get_num_threads()))
         width = config.model.base_channels
-        return Cost(step_s=width / 1000, steps_per_epoch=width, evaluation_s=2.0, checkpoint_bytes=width * 2**20)
+        return Cost(width / 1000, width, evaluation_s=2.0, checkpoint_bytes=width * 2**20, worker_bytes=width * 2**10)
 
     monkeypatch.setitem(TRAINABLES, "diffusion", TRAINABLES["diffusion"].with_parts(measure=measure))
     return calls
@@ -104,6 +104,13 @@ def test_the_plan_adds_up_what_the_trials_cost() -> None:
         3 * 3 * 4 * 2.0 / 3
     )  # three trials, three draws, two splits, two kinds of conditions
     assert plan.disk_bytes == 2 * 8 * 64 * 2**20
+
+
+@pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(("workers", "further"), [(0, 0), (1, 0), (3, 2)])
+def test_the_disk_counts_what_each_further_worker_adds_to_a_checkpoint(workers: int, further: int) -> None:
+    plan = make_plan(sweep_of(12, workers=workers), remaining=8, concurrent=1)
+    assert plan.disk_bytes == 2 * 8 * (64 * 2**20 + further * 64 * 2**10)
 
 
 def test_the_description_names_everything_that_decides() -> None:

@@ -38,11 +38,11 @@ def with_trials(driver: Driver, *values: float) -> Driver:
 
 def holders(driver: Driver) -> set[int]:
     """Numbers of the trials that still have a checkpoint."""
-    return {trial.number for trial in driver.study.get_trials() if checkpoints(trial)}
+    return {trial.number for trial in driver.study.get_trials() if checkpoints(trial, driver.study.folder)}
 
 
 def bytes_of(driver: Driver) -> int:
-    return sum(size(path) for trial in driver.study.get_trials() for path in checkpoints(trial))
+    return sum(size(path) for trial in driver.study.get_trials() for path in checkpoints(trial, driver.study.folder))
 
 
 def test_the_size_of_a_folder_is_that_of_all_files_below(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_checkpoints_of_running_trials_and_starts_of_waiting_ones_are_kept(tmp_p
     driver.searcher.interrupt("the time is over")
     again = Driver(tmp_path)
     again.study.enqueue_trial({"weight": 0.5})
-    assert protected(again.study, 1) >= {0, 1, 2}
+    assert protected(again.study, ranking(again.study), 1) >= {0, 1, 2}
     taken = again.start()
     assert RESUME_FROM in taken.config
     running = again.start()

@@ -437,7 +437,9 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     widths_px = [5.0 + i for i in range(60)] if isinstance(widths, str) else [*widths, *[math.nan] * (60 - len(widths))]
     canonical = replace(real, target_width_px=torch.tensor(widths_px, dtype=torch.float64))
     statistics = fit_statistics(canonical, 0.25)
-    found = statistics.normalise_condition(canonical.condition(), NO_SOURCE.expand(60))
+    found = statistics.normalise_condition(
+        canonical.condition(), NO_SOURCE.expand(60), canonical.angle, canonical.ends()
+    )
     assert (found.dtype, found.shape) == (torch.float32, (60, CONDITION_WIDTH))
     known = [math.log(width) for width in widths_px if not math.isnan(width)]
     mean = sum(known) / len(known) if known else 0.0
@@ -445,7 +447,9 @@ def test_widths_are_standardised_over_the_rows_with_a_width(splits: DataSplits, 
     for row, width in zip(found[:, -2:].tolist(), widths_px, strict=True):
         expected = [0.0, 0.0] if math.isnan(width) else [(math.log(width) - mean) / std, 1.0]
         assert row == pytest.approx(expected, abs=1e-6)
-    plain = fit_statistics(real, 0.25).normalise_condition(real.condition(), NO_SOURCE.expand(60))
+    plain = fit_statistics(real, 0.25).normalise_condition(
+        real.condition(), NO_SOURCE.expand(60), real.angle, real.ends()
+    )
     assert torch.equal(found[:, :-2], plain[:, :-2])
     assert not bool(plain[:, -2:].any())
 

@@ -73,7 +73,7 @@ def test_a_prediction_that_ends_there_already_is_unchanged() -> None:
 def test_a_corrected_prediction_ends_at_the_requested_point() -> None:
     scale = statistics()
     z = scale.compress(steps()).float() * MASK[..., None]
-    corrected = end_point_correction(scale, MASK, END[:, 0])(z)
+    corrected = end_point_correction(scale, MASK, END)(z)
     expected = scale.compress(hold_end_point(steps(), MASK, END, SCALE_PX)).float() * MASK[..., None]
     torch.testing.assert_close(scale.expand(corrected)[0].sum(dim=0), END[0], rtol=1e-4, atol=1e-2)
     assert corrected.dtype == torch.float32
@@ -82,4 +82,4 @@ def test_a_corrected_prediction_ends_at_the_requested_point() -> None:
 
 def test_steps_with_a_channel_of_time_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"^expected `inpaint` only with steps \(dx, dy\), but got 3 channels;"):
-        end_point_correction(statistics(3), MASK, END[:, 0])
+        end_point_correction(statistics(3), MASK, END)

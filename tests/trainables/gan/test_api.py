@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from trainables.core.config import ConfigError
 from trainables.data.canonical import Canonical
 from trainables.data.config import DataConfig
+from trainables.data.frames import FRAMES
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.sampling_config import SamplingChanges
@@ -198,3 +200,19 @@ def test_weights_of_other_sizes_are_refused(checkpoint: Path, tmp_path: Path) ->
     with pytest.raises(CheckpointError, match="weights and configuration do not fit"):
         load_gan(tmp_path / "wide")
     assert json.loads((checkpoint / RECORD).read_text())["config"]["model"]["latent_dim"] == 4
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_the_direction_is_a_condition_in_frames_that_leave_a_rest_of_it(frame: str, tmp_path: Path) -> None:
+    """Up to half turns, which have the same condition; along the chord no bit of the network's output knows it."""
+    config = replace(CONFIG, data=DataConfig(frame=frame))
+    splits = load_splits(config.data)
+    save_state(initial_state(config, splits.statistics, ALONE), config, splits, tmp_path / "checkpoint")
+    source, real = load_gan(tmp_path / "checkpoint"), splits["validation"].take(torch.arange(12))
+    assert source.statistics.frame == frame
+    own = conditions_of(real)
+    one, turned, opposite = (
+        samples(source, real, conditions=replace(own, angle=own.angle + by)) for by in (0.0, 1.0, math.pi)
+    )
+    assert torch.equal(one, turned) is (frame == "chord")
+    assert_close(opposite, one)

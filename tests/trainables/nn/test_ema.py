@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.nn.ema import ExponentialMovingAverage
+from trainables.nn.ema import ExponentialMovingAverage, gamma_of, power_function, warmed_up
 
 
 def network() -> nn.Module:
@@ -92,3 +92,51 @@ def test_with_warm_up_the_average_of_a_short_run_is_near_its_last_weights() -> N
         ema.update(model)
     assert 1 - 0.999**10 < 0.01
     assert next(ema.model.parameters()).item() > 0.99
+
+
+def test_the_warm_up_ends_where_it_says() -> None:
+    law = warmed_up(0.999)
+    assert law(8_989) < law(8_990) == law(50_000) == 0.999
+
+
+def profile(width: float, steps: int) -> list[float]:
+    """Share of the weights of each step in the average after `steps` updates, by the recursion in plain loops."""
+    law, shares = power_function(width), [1.0]  # of the weights at the beginning
+    for update in range(steps):
+        decay = law(update)
+        shares = [decay * share for share in shares] + [1.0 - decay]
+    return shares
+
+
+@pytest.mark.parametrize("width", [0.02, 0.05, 0.1, 0.2, 0.28])
+@pytest.mark.parametrize("steps", [2_000, 500])
+def test_the_average_is_as_wide_as_the_training_is_long(width: float, steps: int) -> None:
+    """Mean and standard deviation of the profile over its length, to what so few steps can show."""
+    first, *shares = profile(width, steps)
+    assert first == 0.0
+    assert sum(shares) == pytest.approx(1.0, abs=1e-12)
+    at = [(step + 1) / steps for step in range(steps)]
+    mean = sum(share * x for share, x in zip(shares, at, strict=True))
+    std = sum(share * (x - mean) ** 2 for share, x in zip(shares, at, strict=True)) ** 0.5
+    assert std == pytest.approx(width, rel=0.01)
+    gamma = gamma_of(width)
+    assert mean == pytest.approx((gamma + 1) / (gamma + 2), abs=2 / steps)
+    assert shares[steps // 2 - 1] / shares[-1] == pytest.approx(0.5**gamma, rel=0.02 * (1 + gamma))
+
+
+@pytest.mark.parametrize("width", [0.01, 0.1, 0.25, 0.28])
+def test_the_exponent_has_the_width(width: float) -> None:
+    gamma = gamma_of(width)
+    assert gamma >= 0
+    assert ((gamma + 1) ** 0.5) / ((gamma + 2) * (gamma + 3) ** 0.5) == pytest.approx(width, rel=1e-9)
+
+
+def test_the_average_follows_its_law() -> None:
+    """Against the profile, for weights that take one value after the other."""
+    model = nn.Linear(1, 1, bias=False).double()
+    ema, values = ExponentialMovingAverage(model, power_function(0.1)), [float(n * n % 7) for n in range(30)]
+    for value in values:
+        nn.init.constant_(model.weight, value)
+        ema.update(model)
+    expected = sum(share * value for share, value in zip(profile(0.1, 30)[1:], values, strict=True))
+    assert next(ema.model.parameters()).item() == pytest.approx(expected, rel=1e-9)

@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from tests.serve import published
+from trainables.data.canonical import decode
+from trainables.data.config import DataConfig
+from trainables.data.frames import FRAMES
 from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.physical import state, train
@@ -130,3 +133,15 @@ def test_parameters_of_a_movement_are_relative_to_its_duration_and_distance() ->
     assert float(found[row, 1]) == pytest.approx(float((kept[:, 1] / duration[row]).mean()))
     assert float(found[row, 0]) == pytest.approx(float((kept[:, 0] - distance[row].log()).mean()))
     assert len(FORMS["sigma_lognormal"].free) == found.shape[1]
+
+
+def test_samples_of_strokes_do_not_depend_on_the_frame(tmp_path: Path) -> None:
+    """In whole pixels: strokes are drawn on the screen, and the frame only says how they are standardised."""
+    real, drawn = load_splits(DataConfig())["validation"].take(torch.arange(20)), []
+    for frame in FRAMES:
+        config = replace(published.PHYSICAL, data=DataConfig(frame=frame))
+        source = load_physical(published.physical(tmp_path / frame, config))
+        assert source.statistics.frame == frame
+        drawn.append(decode(source.sample_matching(real, seed=0), config.data.canonical).steps_px)
+    assert bool(drawn[0].any())
+    assert torch.equal(*drawn)

@@ -11,9 +11,10 @@ def load() -> TrainableParts:
     """Import the training loop, its cost and the loader of checkpoints."""
     from trainables.critic.agent.api import load_agent
     from trainables.critic.agent.cost import measure
+    from trainables.critic.agent.state import require_its_workers
     from trainables.critic.agent.train import epochs
 
-    return TrainableParts(epochs, measure, load_agent)
+    return TrainableParts(epochs, measure, load_agent, require_its_workers)
 
 
 SPEC = TrainableSpec(

@@ -104,11 +104,16 @@ def restore_state(state: State, config: AgentConfig, splits: DataSplits, folder:
     Raises:
         CheckpointError: As `restore_training_state`, or the checkpoint holds the episodes of more or fewer workers.
     """
-    record = load_record(folder)
-    buffers, collected = record.get(BUFFERS, 1), environment_steps(config, int(record.get("epoch", 0))) > 0
-    if buffers != worker.world_size and (collected or buffers > 1):
-        raise CheckpointError(
-            f"{folder}: expected the episodes of workers={worker.world_size}, but got those of {buffers}; resume with "
-            "as many workers as before"
-        )
+    require_its_workers(folder, config, worker.world_size)
     restore_training_state(folder, KIND, config, splits, state)
+
+
+def require_its_workers(checkpoint: Path, config: AgentConfig, workers: int) -> None:
+    """Raise CheckpointError if a checkpoint holds the episodes of more or fewer workers; without episodes any fit."""
+    record = load_record(checkpoint)
+    buffers, collected = record.get(BUFFERS, 1), environment_steps(config, int(record.get("epoch", 0))) > 0
+    if buffers != workers and (collected or buffers > 1):
+        raise CheckpointError(
+            f"{checkpoint}: expected the episodes of workers={workers}, but got those of {buffers}; resume with as "
+            "many workers as before"
+        )

@@ -23,7 +23,7 @@ from trainables.critic.agent.evaluation.plots import plot_trajectories
 from trainables.critic.agent.evaluation.reach_evaluation import ReachEvaluation, reach
 from trainables.critic.agent.modes import environment_steps, recordings_alone, rounds_of
 from trainables.critic.agent.state import State, initial_state, restore_state, save_state
-from trainables.critic.agent.workers import buffers_of_others, mean_of, own_stream, require_shares
+from trainables.critic.agent.workers import buffers_of_others, mean_of, own_stream, require_episodes, require_shares
 from trainables.critic.episodes import ACTION
 from trainables.data.canonical import Canonical
 from trainables.data.splits.data_splits import DataSplits
@@ -50,11 +50,15 @@ def epochs(config: AgentConfig, *, resume: Path | None = None, worker: Worker = 
         TrainingDivergedError: A loss is not finite.
     """
     require_shares(config, worker)
+    if resume is None:
+        require_episodes(config, worker)
     splits = load_splits(config.data)
     state = initial_state(config, splits, worker)
     if resume is not None:
         restore_state(state, config, splits, resume, worker)
     else:
+        if recordings_alone(config, 0):
+            state.buffer.require_batch(config.batch_size)
         yield _evaluate(state, config, splits, worker, {})
     while state.epoch < config.epochs:
         training = train_epoch(state, config, worker)
@@ -139,7 +143,7 @@ def training_plots(agent: Agent, movements: Canonical) -> Mapping[str, Image]:
 def _evaluate(
     state: State, config: AgentConfig, splits: DataSplits, worker: Worker, training: Mapping[str, float]
 ) -> Epoch:
-    """Evaluate in the same episodes in every epoch and trial; rank 0 does, and has the buffers of all workers."""
+    """Evaluate in the same tasks in every epoch and trial; rank 0 does, and has the buffers of all workers."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
     metrics[names.TRAIN_ENVIRONMENT_STEPS] = float(environment_steps(config, state.epoch))
     if environment_steps(config, state.epoch):

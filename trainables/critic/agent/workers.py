@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from trainables.core.config import require
 from trainables.core.seeding import generator
 from trainables.critic.agent.config import AgentConfig
-from trainables.critic.agent.modes import environment_steps
+from trainables.critic.agent.modes import environment_steps, rounds_of
 from trainables.critic.buffer import ADDED, ARRAYS, Buffer
 from trainables.training.worker import Worker, require_equal_shares
 
@@ -33,6 +33,23 @@ def require_shares(config: AgentConfig, worker: Worker) -> None:
     copies = config.collection.copies if environment_steps(config, config.epochs) else worker.world_size
     got = f"workers={worker.world_size}, collection.copies={copies}"
     require(copies % worker.world_size == 0, "`workers` to divide `collection.copies`", got)
+
+
+def require_episodes(config: AgentConfig, worker: Worker) -> None:
+    """Raise ConfigError if the first batch may have more rows than the buffers hold episodes of the agent, if any.
+
+    Those are at least one per copy and round, or as many as fit where all have their full length.
+    """
+    rounds, collection = rounds_of(config, 0), config.collection
+    fit = collection.capacity // (config.environment.max_steps + 1)
+    episodes = min(rounds * collection.copies, worker.world_size * fit)
+    require(
+        not rounds or config.batch_size <= episodes,
+        f"`batch_size` of at most the {episodes} episodes before the first batch",
+        f"batch_size={config.batch_size}, collection.copies={collection.copies}, rounds={rounds}, "
+        f"collection.capacity={collection.capacity}",
+        "lower it, or raise collection.copies, collection.warm_up_rounds or collection.capacity",
+    )
 
 
 def own_stream(seed: int, worker: Worker, *names: str | int) -> torch.Generator:

@@ -1,7 +1,7 @@
 """The splits of a data set with their statistics, and the account of what was left out and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -45,6 +45,10 @@ class DataSplits:
         known = ", ".join(self.splits)
         require(split in self.splits, f"`split` in {{{known}}}", f"split={split}", "a fold of users has no other")
         return self.splits[split]
+
+    def with_ends(self, ends: bool) -> "DataSplits":
+        """Return the same for networks whose condition includes whether the first and the last step move, or not."""
+        return replace(self, statistics=replace(self.statistics, ends=ends)) if ends else self
 
     def table(self) -> str:
         """Movements and users of the splits, by source where there are several, and what was left out and why.

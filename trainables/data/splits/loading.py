@@ -68,7 +68,7 @@ def _prepare(config: DataConfig, before: States, writer: Writer) -> Mapping[str,
     assigned = assign(usable, config, kept)
     names = {"group": sorted(set(usable.group)), "source": sorted(set(usable.source))}
     splits = {name: _write_split(writer, name, rows, parts, usable, names) for name, rows in assigned.rows.items()}
-    statistics = fit_statistics(splits[TRAINED], config.companding_px)
+    statistics = fit_statistics(splits[TRAINED], config.companding_px, config.frame)
     for name, tensor in statistics.tensors().items():
         writer.save(f"{STATISTICS}.{name}", tensor.numpy())
     reserved = len(usable.key) - sum(map(len, assigned.rows.values())) - sum(assigned.capped.values())
@@ -82,6 +82,7 @@ def _prepare(config: DataConfig, before: States, writer: Writer) -> Mapping[str,
         "splits": list(splits),
         "names": names,
         "sources": statistics.sources,
+        "frame": statistics.frame,
         "statistics": list(statistics.tensors()),
         "sha256": _hash(config, splits),
         "label": config.label,
@@ -175,7 +176,7 @@ def _mapped(found: PreparedSet) -> DataSplits:
     statistics = {field: found.tensor(f"{STATISTICS}.{field}").clone() for field in account["statistics"]}
     return DataSplits(
         {name: split(name) for name in account["splits"]},
-        Statistics.of_tensors(statistics, account["sources"]),
+        Statistics.of_tensors(statistics, account["sources"], account["frame"]),
         account["read"],
         account["dropped"],
         account["repaired"],

@@ -16,10 +16,10 @@ from torch.utils.data import Dataset
 from trainables.core.derived_seeds import derive
 from trainables.data.balance import generated_count, validate_augmentation_balance, validate_weights
 from trainables.data.canonical import Canonical, concatenate
-from trainables.data.config import MEASURED_CONDITIONS
+from trainables.data.config import FRAME_NAMES, MEASURED_CONDITIONS
 from trainables.data.labels import HUMAN, LabelMaps, every_task, task_names
 from trainables.data.splits.data_splits import DataSplits
-from trainables.data.splits.statistics import Statistics
+from trainables.data.splits.statistics import Statistics, fit_statistics
 from trainables.detector.bots import BOTS
 from trainables.detector.config import SOURCES, DetectorConfig
 from trainables.detector.dataset.goal_consistency import GoalConsistency
@@ -81,7 +81,10 @@ class Scaling:
         std = table.std(dim=0)
         std = torch.where(std > 0, std, 1.0)
         covariance = (table / std).T.cov() + RIDGE * torch.eye(table.shape[1], dtype=table.dtype)
-        return cls(splits.statistics, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()), goals)
+        steps = splits.statistics
+        if steps.frame != FRAME_NAMES[0]:  # bots and users are compared along their chords, whatever a generator sees
+            steps = fit_statistics(splits["train"], float(steps.scale_px))
+        return cls(steps, table.mean(dim=0), std, torch.linalg.cholesky(covariance.inverse()), goals)
 
     @property
     def width(self) -> int:

@@ -164,11 +164,30 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         load_agent(tmp_path / "kind")
 
 
-def test_a_batch_larger_than_the_episodes_is_refused() -> None:
-    run = epochs(replace(TINY, batch_size=64, collection=CollectionConfig(copies=8, warm_up_rounds=0)))
-    next(run)
-    with pytest.raises(ConfigError, match=r"^expected `batch_size <= trajectories`, but got batch_size=64"):
-        next(run)
+@pytest.mark.parametrize(
+    ("batch_size", "capacity", "episodes"),
+    [(17, 1000, 16), (12, 251, 11)],  # two rounds of 8 copies; 11 episodes of 21 states in 251 rows
+)
+def test_a_batch_larger_than_the_episodes_is_refused_before_the_first_evaluation(
+    batch_size: int, capacity: int, episodes: int
+) -> None:
+    def run(size: int) -> Iterator[Epoch]:
+        collection = CollectionConfig(copies=8, warm_up_rounds=1, capacity=capacity)
+        return epochs(replace(TINY, batch_size=size, collection=collection, steps_per_epoch=1))
+
+    law = (
+        rf"^expected `batch_size` of at most the {episodes} episodes .* batch_size={batch_size}, .* rounds=2, .*; lower"
+    )
+    with pytest.raises(ConfigError, match=law):
+        next(run(batch_size))
+    taken = run(episodes)
+    assert [next(taken).number for _ in range(2)] == [0, 1]
+
+
+@pytest.mark.parametrize("mode", ["offline", "offline_then_online"])
+def test_a_batch_larger_than_the_recordings_is_refused_before_the_first_evaluation(mode: str) -> None:
+    with pytest.raises(ConfigError, match=r"^expected `batch_size <= trajectories`, but got batch_size=5000"):
+        next(epochs(replace(TINY, mode=mode, offline_epochs=1, batch_size=5000, collection=RECORDED)))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +215,15 @@ def test_the_cost_is_measured_by_real_steps() -> None:
     cost = measure(TINY)
     assert cost.step_s > 0
     assert cost.evaluation_s > 0
-    assert cost.checkpoint_bytes > 1000 * 36
+    rows = 1000 * 36  # bytes of a buffer, beside two counters
+    assert cost.checkpoint_bytes > rows
+    assert cost.worker_bytes == rows + 2 * 8
+    assert cost.checkpoint_of(3) == cost.checkpoint_bytes + 2 * cost.worker_bytes
+
+
+def test_workers_share_the_recordings_of_a_checkpoint() -> None:
+    cost = measure(replace(TINY, mode="offline", collection=RECORDED))
+    assert cost.checkpoint_of(3) == cost.checkpoint_of(1) > 120_000 * 36
 
 
 # what it is for

@@ -1,7 +1,10 @@
 """Episodes of fixed tasks: which of them reached the target, after how many steps, and how far off the others ended.
 
-Tasks and motor noise depend on the seed and the split alone, so that agents of a study, and controllers, are evaluated
-in the same episodes. An evaluation has one episode of each task, in blocks that the jackknife leaves out in turn.
+The tasks depend on the seed and the split alone, so that agents of a study, and controllers, are evaluated in the same
+ones. The motor noise is of the same stream: it is the same for all of them until the copies whose episode ended have
+used up the tasks that were drawn at first (`trainables.critic.environment.tasks`), and differs from then on between
+agents that end many episodes and others. An evaluation has one episode of each task, in blocks that the jackknife
+leaves out in turn.
 """
 
 from collections.abc import Callable
