@@ -17,17 +17,17 @@ epoch. Each part prints a Markdown table and writes PART.json beside the models.
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from rich.console import Console
 
+from benchmarks.support.source_tables import Keep, table_of
 from benchmarks.support.sources import trained_with_progress
 from trainables.core.config import require
 from trainables.core.formatting import format_interval
@@ -68,20 +68,13 @@ class Bench:
     steps: int
     console: Console
 
-    def table(self, name: str, keep: Callable[[pd.DataFrame], "pd.Series[bool]"]) -> Path:
+    def table(self, name: str, keep: Keep) -> Path:
         """Write some of the recordings as a table of its own, once; returns its path.
 
         Raises:
             ConfigError: There are none.
         """
-        path = self.out / "tables" / f"{name}.parquet"
-        if not path.exists():
-            recordings = pd.read_parquet(self.recordings)
-            chosen = recordings[keep(recordings)]
-            require(len(chosen) > 0, f"movements of {name} in {self.recordings}", "none", "name sources that it has")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            chosen.to_parquet(path)
-        return path
+        return table_of(self.recordings, name, keep, self.out / "tables")
 
     def data(self, source: str) -> DataConfig:
         """Return the configuration of the data of one source."""

@@ -14,10 +14,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from trainables.core.formatting import format_interval
 from trainables.core.seeding import generator
@@ -25,19 +28,20 @@ from trainables.data.canonical import Canonical, encode
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.eval.generation.config import HEADLINE_PROBES, MetricConfig
-from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, mean
+from trainables.eval.indices import Indices
+from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife, mean
 from trainables.generation.conditions import conditions_of
 from trainables.model_evaluation.metric_rows import CONFIDENCE, metric_row, validator_of
 from trainables.physical.api import PhysicalGenerator
 from trainables.physical.config import FORM_NAMES, FitConfig, PhysicalConfig
 from trainables.physical.fit import extracted, refined
 from trainables.physical.fit_plots import plot_fit
-from trainables.physical.fit_report import FitReport, fit_report, relative_parameters, variance_shares
+from trainables.physical.fit_report import CONDITION, USER, FitReport, fit_report, relative_parameters, variance_shares
 from trainables.physical.minimum_jerk import MinimumJerk
 from trainables.physical.population import Population
 from trainables.physical.state import FittedMovements, State, population_components
 from trainables.training import metric_names as names
-from trainables.training.metric import UNBOUNDED
+from trainables.training.metric import SHARE, UNBOUNDED
 
 UNFITTED = "minimum jerk, not fitted"
 AUCS = (names.VAL_AUC_EXCESS, *(names.probe_auc(probe) for probe in HEADLINE_PROBES))
@@ -47,7 +51,7 @@ Sampler = Callable[[Canonical, int], Canonical]
 
 @dataclass(frozen=True)
 class FitRow:
-    """The fit of one form: seconds of one fit, and the figures of the report."""
+    """The fit of one form: seconds of one fit, the figures of the report, and shares of variance with intervals."""
 
     form: str
     wall_s: float
@@ -77,8 +81,29 @@ def fit(form: str, config: PhysicalConfig, splits: DataSplits) -> tuple[FitRow, 
     kept = report.whole.fitted.nonzero().squeeze(1)
     movements, strokes = fitted.movements.take(kept), report.strokes.take(kept)
     values = relative_parameters(strokes, movements.duration_s.double(), movements.distance_px.double())
-    shares = variance_shares(values, movements.measured_condition().double(), movements.group, fitted.form.free)
-    return FitRow(form, *spent, report.to_json(), {name: dict(one) for name, one in shares.items()}), report, fitted
+    condition, users = movements.measured_condition().double(), movements.group
+    variance = variance_intervals(values, condition, users, fitted.form.free)
+    return FitRow(form, *spent, report.to_json(), variance), report, fitted
+
+
+def variance_intervals(
+    values: Float[Tensor, "N J"], condition: Float[Tensor, "N D"], users: Sequence[str], names_of: Sequence[str]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the shares of `variance_shares` with their intervals over users, by parameter and by what explains it."""
+
+    def share(rows: Indices, name: str, by: str) -> float:
+        at = torch.from_numpy(rows)
+        return variance_shares(values[at], condition[at], [users[row] for row in rows], names_of)[name][by]
+
+    groups = sorted(set(users))
+    found = {
+        name: {by: jackknife(partial(share, name=name, by=by), users, groups) for by in (CONDITION, USER)}
+        for name in names_of
+    }
+    return {
+        name: {by: asdict(interval(one, CONFIDENCE, SHARE)) for by, one in shares.items()}
+        for name, shares in found.items()
+    }
 
 
 def sampler(report: FitReport, fitted: FittedMovements, config: PhysicalConfig, splits: DataSplits) -> Sampler:
@@ -136,8 +161,10 @@ def table(fits: Sequence[FitRow], rows: Sequence[EvaluationRow]) -> str:
             path, speed, bound = (found[name]["q0.5"] for name in ("path", "speed", "speed_bound"))
             shares = f"above 15 dB {found['speed_above_15_db']:.0%}, above 25 dB {found['speed_above_25_db']:.0%}"
             lines.append(f"  {ticks:<15} path {path:.1f} dB, speed {speed:.1f} dB of {bound:.1f} dB; {shares}")
-        explained = (f"{name} {one['condition']:.0%} and {one['user']:.0%}" for name, one in row.variance.items())
-        lines.append(f"  explained by condition and by user: {', '.join(explained)}")
+        lines.append(f"  {'share of variance':<20}{'condition':>22}{'user':>22}")
+        lines += [
+            f"  {name:<20}{_share(one[CONDITION]):>22}{_share(one[USER]):>22}" for name, one in row.variance.items()
+        ]
     for evaluated in rows:
         lines.append(evaluated.generator)
         for metric, found in evaluated.metrics.items():
@@ -146,6 +173,10 @@ def table(fits: Sequence[FitRow], rows: Sequence[EvaluationRow]) -> str:
             lines.append(f"  {metric:<24}{format_interval(found['value'], found['low'], found['high'], 3)}{text}")
         lines.append("  " + ", ".join(f"{metric} {value:.3f}" for metric, value in evaluated.beside.items()))
     return "\n".join(lines)
+
+
+def _share(found: dict[str, float]) -> str:
+    return format_interval(found["value"], found["low"], found["high"], 2)
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,14 +9,14 @@ SPACE = Space(
     parameters={
         "fit.form": CategoricalDistribution(("sigma_lognormal", "minimum_jerk")),
         "population.bandwidth": FloatDistribution(0.1, 1.0, log=True),
-        "population.spread": FloatDistribution(0.1, 0.8, log=True),
+        "population.spread": FloatDistribution(0.1, 1.0, log=True),
         "population.candidates": IntDistribution(2, 16),
     },
     baselines=(
         {
             "fit.form": "sigma_lognormal",
             "population.bandwidth": 0.5,
-            "population.spread": 0.45,
+            "population.spread": 0.6,
             "population.candidates": 8,
         },
     ),

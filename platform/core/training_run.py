@@ -39,7 +39,7 @@ def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: s
         data_sha256, source = load_splits(config.data).sha256, source_of().keep(folder.path)
         absolute = with_absolute_paths(plain(config))
         job = Job(name, absolute, scaling, str(folder.path), data_sha256, source, plots_every)
-        progress = Progress(Console(), folder, config.epochs, metric_set)
+        progress = Progress(Console(), folder, config.epochs, metric_set, TRAINABLES[name].notes)
         with progress:
             if scaling.num_workers:
                 _train_in_group(job, folder, progress, address)

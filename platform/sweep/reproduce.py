@@ -168,7 +168,7 @@ def retrain(console: Console, original: Original, now: Manifest, path: Path) -> 
     config = build(spec.config, original.config, at="trainable")
     with opened(path, original.trainable, config, spec.metrics.epoch_order) as folder:
         now.write(folder.path)
-        progress = Progress(console, folder, original.epoch, METRIC_SETS[original.trainable])
+        progress = Progress(console, folder, original.epoch, METRIC_SETS[original.trainable], spec.notes)
         with progress, recording(folder) as record:
             epochs = spec.load().epochs(config, resume=folder.last, worker=Worker(device=_device(original)))
             for epoch in itertools.islice(epochs, original.epoch + 1 - _epochs_done(folder)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from benchmarks.physical import EvaluationRow, fit, sampler, table, unfitted
+from benchmarks.physical import EvaluationRow, fit, sampler, table, unfitted, variance_intervals
 from trainables.data.splits.loading import load_splits
 from trainables.physical.config import FitConfig, PhysicalConfig
 from trainables.physical.fit_plots import plot_fit
@@ -19,6 +19,8 @@ def test_a_fit_has_its_row_its_picture_and_samples(tmp_path: Path) -> None:
     row, report, fitted = fit("minimum_jerk", CONFIG, splits)
     assert row.figures["movements"] == 60
     assert set(row.variance) == set(fitted.form.free)
+    for shares in row.variance.values():
+        assert all(found["low"] <= found["value"] <= found["high"] for found in shares.values())
     assert row.cpu_s > 0
     plot_fit(fitted.trajectories, report.strokes, fitted.form, report.whole, picture)
     with Image.open(picture) as drawn:
@@ -29,6 +31,18 @@ def test_a_fit_has_its_row_its_picture_and_samples(tmp_path: Path) -> None:
         found = sample(human, 1)
         assert torch.equal(found.deltas, sample(human, 1).deltas)
         assert torch.equal(found.duration_s, human.duration_s)
+
+
+def test_shares_of_variance_have_intervals_over_users() -> None:
+    """A parameter of the user alone and one of neither have intervals that do not overlap."""
+    random = torch.Generator().manual_seed(0)
+    users = [str(row % 20) for row in range(400)]
+    noise = torch.randn(400, 3, generator=random, dtype=torch.float64)
+    own = torch.randn(20, generator=random, dtype=torch.float64)[torch.arange(400) % 20]
+    values = torch.stack([own + noise[:, 0], noise[:, 1]], dim=1)
+    found = variance_intervals(values, noise[:, 2:], users, ("user", "neither"))
+    assert found["user"]["user"]["low"] > found["neither"]["user"]["high"]
+    assert found["neither"]["user"]["low"] == 0.0
 
 
 def test_the_table_shows_each_interval_and_difference() -> None:

@@ -230,6 +230,7 @@ BEFORE_THE_SERVICE = (
         "python -m benchmarks.reach_agent --agents --earlier free.json u_maze.json --picture agent_depths.png",
         "--episodes 16",
     ),
+    Run("python -m benchmarks.cotraining", "--steps 40"),
     Run("python -m benchmarks.critic --output critic.json", "--depths 4 --width 32 --repeats 1"),
     Run(
         "python -m benchmarks.goal_consistency --out results/goal_consistency",
@@ -305,6 +306,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m benchmarks.autoencoder": HOURS,
     "python -m benchmarks.physical": HOURS,
     "python -m benchmarks.model_per_source PART --recordings TABLE --out FOLDER": HOURS,
+    "python -m benchmarks.scarce_data --recordings TABLE.parquet MORE.parquet --out results/scarce_data": HOURS,
     "python -m benchmarks.sweep_throughput": HOURS,
     "python -m benchmarks.search_quality --trials 12": HOURS,
     "python -m benchmarks.serving": HOURS,

@@ -14,7 +14,8 @@ GENERATOR_NAMES = ("minimum_jerk", "physical")  # the keys of `trainables.augmen
 class AugmentationConfig:
     """Generated movements in the training set, by count, without weight; and how the real ones are varied."""
 
-    alpha: Annotated[float, Range(ge=0, le=10)] = 0.0  # generated movements in the training set over real ones
+    # generated movements in the training set over real ones; above 0 not shown to pay, see docs/results.md
+    alpha: Annotated[float, Range(ge=0, le=10)] = 0.0
     # model that makes them; minimum_jerk is fitted to nothing, physical to the training movements
     generator: Annotated[str, Choice(GENERATOR_NAMES)] = "minimum_jerk"
     physical_checkpoint: str = ""  # checkpoint folder of a physical model, for generator=physical

@@ -24,7 +24,7 @@ class CotrainingConfig:
     """One training run."""
 
     seed: AnyInt = 0  # seed of weights, batches, noise and exchanged movements
-    # generated movements in the training set of the other model over real ones; they have no weight
+    # generated movements in the training set of the other model over real ones, without weight; not shown to pay
     alpha: Annotated[float, Range(ge=0, le=10)] = 0.1
     # weight of a generated movement beside the 1 of a real one, in training sets of equally many; excludes alpha
     weight: Annotated[float, Range(ge=0, le=10)] = 0.0

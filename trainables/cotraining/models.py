@@ -64,14 +64,27 @@ class Models:
         Raises:
             ConfigError: Wrong data, an alpha that rounds to no movement, or one validation user, who shows no noise.
         """
-        splits = load_splits(config.data).with_ends(config.motion.ends)
+        splits = load_splits(config.data)
+        validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
+        return cls.on(config, splits, validator, worker)
+
+    @classmethod
+    def on(cls, config: CotrainingConfig, splits: DataSplits, validator: Validator, worker: Worker) -> "Models":
+        """Return the models of splits that are not those of `config.data`, such as a part of its training split.
+
+        Args:
+            validator: Of the validation users, over whom cycles are decided.
+
+        Raises:
+            ConfigError: An alpha that rounds to no movement, or one validation user, who shows no noise.
+        """
+        splits = splits.with_ends(config.motion.ends)
         fitted = FittedMovements.of(splits["train"], config.of_physical())
         for real in (splits["train"], fitted.movements):
             exchanged_count(config, len(real))
-        users = len(set(splits["validation"].group))
+        users = len(set(validator.held_out.group))
         law = "`validation users >= 2`, over whom cycles are decided"
         require(users >= 2 or not config.exchanges, law, str(users), "read more recordings, or set alpha=0")
-        validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
         objective = Objective.of(config.diffusion)
         return cls(config, config.of_diffusion(), splits, fitted, objective, validator, worker)
 

@@ -1,6 +1,7 @@
 """The record of the trainable `cotraining`; imports inside `load`, so that commands start without torch."""
 
 from trainables.cotraining.config import CotrainingConfig
+from trainables.cotraining.epoch_notes import epoch_notes
 from trainables.generation.model_type import GENERATOR
 from trainables.training.trainable import TrainableParts, TrainableSpec
 
@@ -21,4 +22,5 @@ SPEC = TrainableSpec(
     model_type=GENERATOR,
     space="cotraining",
     load=load,
+    notes=epoch_notes,
 )

@@ -60,6 +60,16 @@ def epochs(config: CotrainingConfig, *, resume: Path | None = None, worker: Work
     else:
         diffusion = initial_diffusion(models.of_diffusion, worker, models.splits.statistics.condition_width)
         state = restore_state(diffusion, config, models.splits, resume)
+    yield from later_epochs(state, models)
+
+
+def later_epochs(state: State, models: Models) -> Iterator[Epoch]:
+    """Train a state on, to the end of the run, and yield it after every epoch.
+
+    Raises:
+        TrainingDivergedError: a loss that is not finite, or a model whose samples are no movements.
+    """
+    config = models.config
     while state.epoch < config.epochs and not 0 < config.patience <= state.stale:
         place, began = place_of(state.epoch + 1, config), time.perf_counter()
         step = train_diffusion if place.side == "diffusion" else fit_physical
@@ -88,7 +98,7 @@ def train_diffusion(state: State, models: Models, place: Place) -> dict[str, flo
     state.diffusion.epoch += 1
     if place.cycle:
         state.account["diffusion"] = made.account
-        training[names.TRAIN_GENERATED] = made.account["generated"]
+        training |= counts_of(made.account)
     return {**training, names.COTRAINING_CYCLE: place.cycle, **models.evaluate(state, "diffusion")}
 
 
@@ -114,9 +124,14 @@ def fit_physical(state: State, models: Models, place: Place) -> dict[str, float]
         account = exchange.account(balance_of(config, len(real), len(exchange.movements), weights, item), len(real))
         state.physical, state.components = refit(state.physical, fitted, exchange, weights, config, cycle)
         state.account["physical"] = account
-        metrics |= {names.TRAIN_GENERATED: account["generated"], **models.evaluate(state, "physical")}
+        metrics |= {**counts_of(account), **models.evaluate(state, "physical")}
         metrics |= settle(state, before, config, cycle, models.worker)
     return {**metrics, **fit_metrics(quality_of(state.physical, fitted), state.physical.optimised.strokes.count)}
+
+
+def counts_of(account: Mapping[str, Any]) -> dict[str, float]:
+    """Return the counts of a balance as metrics."""
+    return {names.TRAIN_REAL: account["real"], names.TRAIN_GENERATED: account["generated"]}
 
 
 def epoch_of(state: State, models: Models, training: dict[str, float]) -> Epoch:

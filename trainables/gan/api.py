@@ -10,6 +10,7 @@ of `SLOTS` rows, and sample number k stands at place k mod `SLOTS`, whatever sta
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,6 +37,7 @@ SLOTS = 32  # rows of a network call
 class GanGenerator(DirectSampling):
     """A generator network with everything that turns its output into movements."""
 
+    about_sampling: ClassVar[str] = "One network call per sample; there is nothing to choose, and no chord alignment."
     model: nn.Module
     config: GanModelConfig
     statistics: Statistics

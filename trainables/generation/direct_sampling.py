@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -15,8 +16,13 @@ from trainables.generation.conditions import Conditions, form_at, matching_condi
 
 
 class DirectSampling(ABC):
-    """Samples by blocks of rows, under given, drawn or matching conditions; a subclass makes the `rows`."""
+    """Samples by blocks of rows, under given, drawn or matching conditions; a subclass makes the `rows`.
 
+    Attributes:
+        about_sampling: A sentence for the model card.
+    """
+
+    about_sampling: ClassVar[str]
     statistics: Statistics
     canonical: CanonicalConfig
     training_conditions: Conditions

@@ -19,6 +19,7 @@ from trainables.detector.evaluation.tables import Table
 from trainables.eval.generation.comparison import Comparison
 from trainables.eval.generation.metrics import GENERATION
 from trainables.eval.generation.report import Numbers
+from trainables.generation.direct_sampling import DirectSampling
 from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.metric_rows import CONFIDENCE, MetricRow, metric_row, shown_metrics, validator_of
@@ -45,7 +46,6 @@ NOT_ALIGNED = (
     "Chord alignment is off: the net displacement of a sample is what the network made, near the requested one but "
     "seldom on it."
 )
-NO_SAMPLER = "One network call per sample; there is nothing to choose, and no chord alignment."
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,11 @@ class GeneratorCard:
     """Model card of a generator.
 
     Attributes:
-        model: Kind, hash of the weights, number of parameters, epoch.
+        model: Kind, hash of the weights, number of parameters, epoch, and the model of a pair that samples.
         data: Source, hash, movements and users of each split and source, and numbers of the users of the training.
         form: Representation, steps, channels, and whether target widths were learnt.
         sampling: Settings of the sampler; None where the generator has none.
+        about_sampling: What such a generator does instead.
         selection: Account of the selection among candidates; None where a movement is a single sample.
         evaluated: Split or file of real movements, and counts of both sides.
         excluded: Movements that were left out, a line each.
@@ -70,6 +71,7 @@ class GeneratorCard:
     evaluated: Mapping[str, Any]
     metrics: MetricRow
     excluded: tuple[str, ...] = ()
+    about_sampling: str = ""
     selection: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -141,7 +143,8 @@ class GeneratorCard:
 
     def _training_data(self) -> list[str]:
         data, model = self.data, self.model
-        trained = f"{model['kind']}, {model['parameters']:,} parameters, epoch {model['epoch']}"
+        side = f" (samples from its {model['samples_from']} model)" if model.get("samples_from") else ""
+        trained = f"{model['kind']}{side}, {model['parameters']:,} parameters, epoch {model['epoch']}"
         return [
             f"Model: {trained}, weights {model['weights_sha256'][:16]}.",
             f"Recordings: {data['source']}, hash {data['sha256'][:16]}.",
@@ -161,13 +164,13 @@ class GeneratorCard:
 
     def _sampling(self) -> list[str]:
         if self.sampling is None:
-            return [NO_SAMPLER]
+            return [self.about_sampling]
         settings = ", ".join(f"{name} {value}" for name, value in self.sampling.items())
         return [f"Settings of this evaluation: {settings}.", self._alignment(), *selection_lines(self.selection)]
 
     def _alignment(self) -> str:
         if self.sampling is None:
-            return NO_SAMPLER
+            return self.about_sampling
         return ALIGNED if self.sampling["align"] else NOT_ALIGNED
 
 
@@ -182,6 +185,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
     """Return the card of an evaluated checkpoint, from its report and the movements that were compared."""
     checkpoint, origin = Path(config.ckpt), numbers["evaluated"]
     record, source = load_record(checkpoint), load_generator(checkpoint)
+    direct: object = source
     form = CanonicalConfig("fixed_dt", comparison.real.deltas.shape[1])  # in which both sides are compared
     validator, users = validator_of(comparison.real, comparison.training, form, config.comparison)
     parameters = sum(parameter.numel() for parameter in source.model.parameters())
@@ -192,6 +196,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
             "weights_sha256": record["weights_sha256"],
             "parameters": parameters,
             "epoch": record.get("epoch"),
+            **{name: record[name] for name in ("samples_from",) if name in record},
         },
         {**data_of(build(DataConfig, record["config"]["data"])), "users": users_account(record)},
         {
@@ -210,6 +215,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
         },
         metric_row(validator, comparison.fake),
         tuple(excluded(numbers)),
+        direct.about_sampling if isinstance(direct, DirectSampling) else "",
         origin.get("selection"),
     )
 

@@ -7,7 +7,7 @@ A row is computed by itself, so that none of its bits depends on what is compute
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -31,6 +31,10 @@ from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, 
 class PhysicalGenerator(DirectSampling):
     """A population with everything that turns its samples into canonical movements."""
 
+    about_sampling: ClassVar[str] = (
+        "No network: strokes near those of a training movement, turned and scaled onto the requested net displacement; "
+        "there is nothing to choose."
+    )
     population: Population
     statistics: Statistics
     canonical: CanonicalConfig

@@ -30,7 +30,7 @@ class PopulationConfig:
     # width of the kernel over conditions, in standard deviations; wider: more movements to draw from, less alike
     bandwidth: PositiveFloat = 0.5
     # perturbation of the strokes, in root mean square steps of their movement; 0 repeats the training movements
-    spread: NonNegativeFloat = 0.45
+    spread: NonNegativeFloat = 0.6
     candidates: PositiveInt = 8  # draws for a sample, of which the one nearest to the condition is taken
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from trainables.training import metric_names as names
 GOOD_DB, EXCELLENT_DB = 15.0, 25.0  # of speed: from which on a fit is taken for one, and for a faithful one
 HELD_OUT = 0.2  # share of the ticks
 QUANTILES = (0.1, 0.5, 0.9)
+CONDITION, USER = "condition", "user"  # what explains the variance of a parameter
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,5 +121,5 @@ def variance_shares(
     between = residual.square().sum(dim=0) - within
     chance = (len(place) - 1) * within / max(len(values) - len(place), 1)
     explained = 1.0 - residual.square().sum(dim=0) / total
-    shares = {"condition": explained, "user": (between - chance).clamp(min=0.0) / total}
+    shares = {CONDITION: explained, USER: (between - chance).clamp(min=0.0) / total}
     return {name: {of: float(share[number]) for of, share in shares.items()} for number, name in enumerate(names_of)}

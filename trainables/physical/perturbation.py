@@ -10,7 +10,7 @@ from trainables.physical.extraction import StrokeSets, since_first
 from trainables.physical.fit import BATCH
 from trainables.physical.stroke_form import LOG_DISTANCE, LOG_WIDTH, MIDDLE, StrokeForm
 
-WEIGHTS = (0.01, 0.3, 8.0)  # of path, step and change of step: movements differ in slow components most
+WEIGHTS = (0.001, 0.1, 16.0)  # of path, step and change of step: movements differ in slow components most
 
 
 def factors(

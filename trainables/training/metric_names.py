@@ -34,6 +34,7 @@ TRAIN_SPEED_ABOVE_15_DB = "train/speed_above_15_db"  # share of the movements
 TRAIN_SPEED_ABOVE_25_DB = "train/speed_above_25_db"
 TRAIN_STROKES = "train/strokes"  # of a movement, the median
 TRAIN_NOT_FITTED = "train/not_fitted"  # number of movements
+TRAIN_REAL = "train/real"  # number of real movements in a cycle of a co-training
 TRAIN_GENERATED = "train/generated"  # number of movements of the other model in a co-training
 TRAIN_LEARNING_RATE = "train/learning_rate"
 TRAIN_STEPS = "train/steps"

@@ -14,6 +14,7 @@ from trainables.core.formatting import clock, interpreter, number
 from trainables.training import metric_names as names
 from trainables.training.metric import TRAINING_LOSS, Metric, MetricSet
 from trainables.training.run_folder import CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
+from trainables.training.trainable import Notes, no_notes
 
 SHOWN = 14  # rows of the live table
 REDRAWN_PER_S = 2  # between epochs only the clock moves
@@ -25,12 +26,16 @@ class Progress:
     Args:
         epochs: The number of the last epoch.
         metric_set: Of the kind of trainable.
+        notes: Lines about an epoch that are printed below it (`TrainableSpec.notes`).
     """
 
-    def __init__(self, console: Console, folder: RunFolder, epochs: int, metric_set: MetricSet) -> None:
+    def __init__(
+        self, console: Console, folder: RunFolder, epochs: int, metric_set: MetricSet, notes: Notes = no_notes
+    ) -> None:
         self.console = console
         self.folder = folder
         self.epochs = epochs
+        self.notes = notes
         self.metrics = (TRAINING_LOSS, *(metric_set[name] for name in metric_set.shown))
         self.lines = folder.metrics()
         self.began = time.monotonic()
@@ -62,6 +67,8 @@ class Progress:
             self._print(
                 f"{clock(self._spent_s()):>7}  epoch {self._epoch()}/{self.epochs}  {values}  left {self._left()}"
             )
+        for note in self.notes(line):
+            self._print(f"{'':>7}  {note}")
 
     def print_end(self, next_command: str, recommended: str) -> None:
         """Print what was reached, where it lies, and `next_command` with a checkpoint in the place of CHECKPOINT.

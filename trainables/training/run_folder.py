@@ -247,9 +247,9 @@ def _check_own_folder(path: Path) -> None:
 
 
 def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
-    """Write config.yaml in a new folder; in any other it must be equal."""
+    """Write config.yaml in a folder without an epoch, new or left by a failed run; in any other it must be equal."""
     file = folder.path / CONFIG
-    if not file.exists():
+    if not file.exists() or not (folder.metrics() or folder.last):
         write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
         return
     before = _read(file)

@@ -6,7 +6,7 @@ when a process trains or uses a model, so that commands start fast.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,15 @@ class TrainingDivergedError(RuntimeError):
 
 Epochs = Callable[..., Iterator[Epoch]]
 """The loop of a trainable: (config, *, resume: Path | None, worker: Worker) -> epochs."""
+
+
+Notes = Callable[[Mapping[str, float]], Sequence[str]]
+"""Metrics of an epoch by name -> lines about it that are printed beside them."""
+
+
+def no_notes(line: Mapping[str, float]) -> Sequence[str]:
+    """Return none, as for most trainables."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,7 @@ class TrainableSpec:
         space: The search space (a name of `search_spaces.SPACES`) of a sweep that names none.
         load: Imports and returns its parts.
         other_spaces: Its other search spaces.
+        notes: Lines about an epoch beside its metrics, from these metrics by name.
     """
 
     name: str
@@ -128,6 +138,7 @@ class TrainableSpec:
     space: str
     load: Callable[[], TrainableParts]
     other_spaces: tuple[str, ...] = ()
+    notes: Notes = no_notes
 
     @property
     def metrics(self) -> MetricSet:

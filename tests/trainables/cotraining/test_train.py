@@ -101,6 +101,7 @@ def test_a_cycle_is_recorded_with_exact_counts_metrics_and_decisions(
         assert found[-1].metrics[names.cycle_metric(side, "kept")] == float(part["decision"]["kept"])
     assert [epoch.metrics.get(names.COTRAINING_CYCLE) for epoch in found] == [None, 0, 0, 1, 1, 1]
     assert [epoch.metrics.get(names.TRAIN_GENERATED) for epoch in found] == [None, None, None, 12, 12, 3]
+    assert [epoch.metrics.get(names.TRAIN_REAL) for epoch in found] == [None, None, None, 240, 240, 60]
     assert [epoch.metrics[names.TRAIN_STEPS] for epoch in found] == [0, 0, 3, 6, 9, 9]
 
 

@@ -96,6 +96,7 @@ def test_the_run_of_a_generator_with_a_probe_is_not_continued_under_the_probes_o
         pass
     run = {"trainable": "diffusion", "config": json.loads(json.dumps(GENERATOR))}
     (tmp_path / CONFIG).write_text(yaml.safe_dump(run))
+    (tmp_path / METRICS).write_text('{"epoch": 0}\n')
     law = "holds a run with evaluation.probes=None, but now it is .*; choose another folder"
     with (
         pytest.raises(ConfigError, match=law) as exc_info,

@@ -57,6 +57,15 @@ def test_a_log_has_one_plain_line_per_epoch(tmp_path: Path, now: Clock) -> None:
     ]
 
 
+def test_the_notes_of_an_epoch_are_printed_below_it(tmp_path: Path, now: Clock) -> None:
+    progress, text = started(tmp_path)
+    progress.notes = lambda line: [f"loss {line[TRAIN_LOSS]:.1f}"] if line[EPOCH] else []
+    with progress:
+        progress(line(0))
+        progress(line(2))
+    assert [row.strip() for row in text.getvalue().splitlines()[1:]][1:] == ["loss 0.5"]
+
+
 def test_a_resumed_run_prints_that_it_resumes(tmp_path: Path) -> None:
     progress, text = started(tmp_path, '{"epoch": 0}\n{"epoch": 1}\n')
     with progress:

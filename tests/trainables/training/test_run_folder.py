@@ -266,6 +266,14 @@ def test_another_configuration_is_refused_by_its_key(started: Path) -> None:
     assert "optim.lr=0.001, but now it is 0.5; choose another folder" in line
 
 
+def test_a_run_that_failed_before_its_first_epoch_may_be_corrected(tmp_path: Path) -> None:
+    with opened(tmp_path, "trainable", Config(epochs=1), ORDER):
+        pass
+    with opened(tmp_path, "trainable", Config(), ORDER):
+        pass
+    assert f"epochs: {LAST_EPOCH}" in (tmp_path / CONFIG).read_text()
+
+
 def test_another_trainable_is_refused(started: Path) -> None:
     assert "trainable=toy, but now it is other" in refusal(started, trainable="other")
 

@@ -1,0 +1,196 @@
+"""One cell of `benchmarks.scarce_data`: train a diffusion on few movements, and evaluate it on test users.
+
+Everything that is learnt, fitted or decided sees the data of the cell alone (`scarce_grid.scarce_splits`): the counted
+training movements, to which the strokes are fitted as well, and for the cycles of a co-training the validation users.
+The reference of the evaluation is the same for all cells of a source: the floor of a probe is its AUC for movements of
+training users, all of them, whatever part of them a cell was trained on.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.support.scarce_grid import (
+    COTRAINING,
+    NOTHING,
+    PHYSICAL,
+    Cell,
+    Grid,
+    cotraining_config,
+    data_of,
+    diffusion_config,
+    physical_config,
+    scarce_splits,
+    subset_rows,
+)
+from trainables.augmentation.config import AugmentationConfig
+from trainables.augmentation.training_set import training_set
+from trainables.core.config import ConfigError
+from trainables.cotraining.config import SIDES
+from trainables.cotraining.models import Models
+from trainables.cotraining.train import later_epochs, untrained_state
+from trainables.data.canonical import Canonical
+from trainables.data.config import DataConfig
+from trainables.data.splits.data_splits import DataSplits
+from trainables.data.splits.loading import load_splits
+from trainables.diffusion import loop
+from trainables.diffusion.config import DiffusionConfig
+from trainables.diffusion.objective import Objective
+from trainables.diffusion.samplers import SamplingDivergedError
+from trainables.diffusion.validation import sampler_of
+from trainables.eval.generation.config import EvaluationConfig
+from trainables.eval.generation.evaluation import GeneratorEvaluation
+from trainables.eval.generation.validator import Validator
+from trainables.eval.intervals.jackknife import JackknifeEstimate, Statistic, jackknife, mean
+from trainables.model_evaluation.generator import metrics_by_user, users_of
+from trainables.physical.config import PhysicalConfig
+from trainables.physical.state import FittedMovements, State, population_components, save_state
+from trainables.physical.train import next_state
+from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_CONDITION_ERROR
+from trainables.training.trainable import TrainingDivergedError
+from trainables.training.worker import ALONE
+
+Sample = Callable[[Canonical, int], Canonical]
+"""(movements whose conditions are taken, seed) -> one sample for each."""
+FAILURES = (ConfigError, SamplingDivergedError, TrainingDivergedError)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained diffusion, and plain values of what it was trained on."""
+
+    sample: Sample
+    account: Mapping[str, Any]
+
+
+def run_cell(cell: Cell, grid: Grid, table: Path) -> dict[str, Any]:
+    """Train and evaluate one cell; return its results as plain values, or the reason why it has none."""
+    torch.set_num_threads(1)
+    began, data = time.perf_counter(), data_of(table)
+    found: dict[str, Any] = {}
+    try:
+        splits = splits_of(cell, grid, data)
+        trained = train(cell, grid, data, splits)
+        found = {"training": account_of(splits["train"]) | dict(trained.account), **evaluate(trained, grid, data)}
+    except FAILURES as error:
+        found = {"failure": " ".join(str(error).split())}
+    return {"cell": cell.name, **found, "seconds": round(time.perf_counter() - began, 1)}
+
+
+def splits_of(cell: Cell, grid: Grid, data: DataConfig) -> DataSplits:
+    """Return the data of a cell."""
+    splits = load_splits(data)
+    return scarce_splits(splits, data, subset_rows(splits["train"].group, grid.sizes, cell.size, cell.seed))
+
+
+def account_of(training: Canonical) -> dict[str, int]:
+    """Return how many recorded movements and users a cell is trained on."""
+    return {"movements": len(training), "users": len(set(training.group))}
+
+
+def train(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Trained:
+    """Train the diffusion of a cell.
+
+    Raises:
+        ConfigError: Strokes fit fewer than two movements, or a generated movement is none.
+        TrainingDivergedError: A loss that is not finite, or samples that are no movements.
+    """
+    if cell.generator == COTRAINING:
+        return cotrain(cell, grid, data, splits)
+    if cell.generator == NOTHING:
+        return diffuse(diffusion_config(cell, grid, data), splits)
+    if cell.generator != PHYSICAL:
+        augmentation = AugmentationConfig(alpha=cell.alpha, generator=cell.generator)
+        return diffuse(diffusion_config(cell, grid, data, augmentation), splits)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = fit(physical_config(cell, grid, data), splits, Path(folder) / "physical")
+        augmentation = AugmentationConfig(alpha=cell.alpha, generator=PHYSICAL, physical_checkpoint=str(checkpoint))
+        return diffuse(diffusion_config(cell, grid, data, augmentation), splits)
+
+
+def diffuse(config: DiffusionConfig, splits: DataSplits) -> Trained:
+    """Train a diffusion on the training split and the generated movements that the configuration adds."""
+    made = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    objective = Objective.of(config.diffusion)
+    state = loop.untrained_state(config, made, ALONE)
+    while state.epoch < config.epochs:
+        loop.train_epoch(state, config, made, objective, ALONE)
+        state.epoch += 1
+    sampler = sampler_of(state, config, splits, objective)
+    account = {"generated": len(made.generated), "steps": state.step}
+    return Trained(lambda real, seed: sampler.sample_matching(real, seed=seed), account)
+
+
+def fit(config: PhysicalConfig, splits: DataSplits, folder: Path) -> Path:
+    """Fit strokes and a population to the training split alone; return the checkpoint."""
+    fitted = FittedMovements.of(splits["train"], config)
+    state = State.initial(fitted)
+    for _ in range(config.epochs):
+        state = next_state(state, fitted, config.fit.iterations)
+    save_state(state, population_components(state, fitted), config, splits, folder)
+    return folder
+
+
+def cotrain(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Trained:
+    """Train a co-training to its end; what is evaluated is its diffusion."""
+    config = cotraining_config(cell, grid, data)
+    models = Models.on(config, splits, validator_of(data, "validation", grid.cycles), ALONE)
+    state = untrained_state(models)
+    for _ in later_epochs(state, models):
+        pass
+    kept = {side: [cycle[side]["decision"]["kept"] for cycle in state.cycles] for side in SIDES}
+    generated = [cycle["diffusion"]["generated"] for cycle in state.cycles]
+    sampler = models.diffusion(state)
+    account = {"generated": generated, "kept": kept, "steps": state.diffusion.step}
+    return Trained(lambda real, seed: sampler.sample_matching(real, seed=seed), account)
+
+
+@lru_cache(maxsize=4)
+def validator_of(data: DataConfig, split: str, evaluation: EvaluationConfig) -> Validator:
+    """Return the validator of a split, with floors from all training users."""
+    splits = load_splits(data)
+    return Validator.fit(splits[split], splits["train"], data.canonical, evaluation)
+
+
+def evaluate(trained: Trained, grid: Grid, data: DataConfig) -> dict[str, Any]:
+    """Evaluate samples under the conditions of the test users' movements, with and without each user.
+
+    Raises:
+        TrainingDivergedError: More than half of the samples are no movements.
+    """
+    validator = validator_of(data, "test", grid.evaluation)
+    by_seed = [estimates(validator, trained.sample(validator.held_out, seed)) for seed in grid.eval_seeds]
+    means = {name: mean([one[name] for one in by_seed]) for name in by_seed[0]}
+    metrics = {name: {"value": one.value, "without": list(one.without)} for name, one in means.items()}
+    return {"users": list(users_of(validator)), "movements": len(validator.held_out), "metrics": metrics}
+
+
+def estimates(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
+    """Return every metric that has an interval over users, the condition error included.
+
+    Raises:
+        TrainingDivergedError: More than half of the samples are no movements.
+    """
+    evaluations = validator.evaluations(samples)
+    found = metrics_by_user(validator, evaluations)
+    if VAL_AUC_EXCESS not in found:
+        raise TrainingDivergedError("more than half of the evaluated samples are no movements")
+    statistic = validator.mean_over_sources({name: condition_error(one) for name, one in evaluations.items()})
+    error = jackknife(statistic, validator.held_out.group, users_of(validator))
+    return {**found, VAL_CONDITION_ERROR: error}
+
+
+def condition_error(evaluation: GeneratorEvaluation) -> Statistic:
+    """Return the mean absolute error of the measured conditions of chosen movements, in training standard deviations.
+
+    The mean, where the metric of the same name has the median: a jackknife is no interval of a median.
+    """
+    apart = evaluation.produced.measured_condition() - evaluation.matched.measured_condition()
+    errors = (apart.abs() / evaluation.condition_std).mean(dim=1).double().numpy()
+    return lambda movements: float(errors[evaluation.samples_of(movements)].mean())

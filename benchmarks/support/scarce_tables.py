@@ -1,0 +1,194 @@
+"""Tables, decisions and picture of `benchmarks.scarce_data`, from the results of its cells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.support.intervals import over_users_and_seeds
+from benchmarks.support.scarce_grid import COTRAINING, MINIMUM_JERK, NOTHING, PHYSICAL, Cell, Grid, Size
+from trainables.core.formatting import format_interval
+from trainables.eval.generation.metrics import GENERATION
+from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, difference
+from trainables.eval.plot_style import DPI
+from trainables.training import metric_names as names
+from trainables.training.metric import UNBOUNDED
+
+Results = Mapping[str, Mapping[str, Any]]
+"""Name of a cell -> its results."""
+METRICS = {
+    "AUC excess": names.VAL_AUC_EXCESS,
+    "MMD": names.VAL_MMD,
+    "precision": names.VAL_PRECISION,
+    "recall": names.VAL_RECALL,
+    "condition error": names.VAL_CONDITION_ERROR,
+}
+TITLES = {
+    NOTHING: "nothing",
+    MINIMUM_JERK: "minimum jerk",
+    PHYSICAL: "sigma-lognormal, fitted",
+    COTRAINING: "co-training",
+}
+COLOURS = {NOTHING: "#000000", MINIMUM_JERK: "#d55e00", PHYSICAL: "#0072b2", COTRAINING: "#009e73"}
+FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One training set with one kind of generated movements, over the seeds.
+
+    Attributes:
+        movements: Recorded ones that were trained on.
+        level: By metric, None where a training has no result.
+        change: The same less that without generated movements, paired by user and seed; None for that one itself.
+    """
+
+    source: str
+    size: Size
+    generator: str
+    alpha: float
+    movements: int | None
+    level: Mapping[str, Interval | None]
+    change: Mapping[str, Interval | None]
+
+    @property
+    def pays(self) -> bool:
+        """Whether the headline is smaller than without generated movements by an interval that excludes 0."""
+        found = self.change.get(names.VAL_AUC_EXCESS)
+        return found is not None and found.high < 0
+
+    @property
+    def harms(self) -> bool:
+        """Whether it is larger by an interval that excludes 0."""
+        found = self.change.get(names.VAL_AUC_EXCESS)
+        return found is not None and found.low > 0
+
+
+def rows_of(grid: Grid, results: Results) -> list[Row]:
+    """Return the rows of all sources, those without generated movements first in each size."""
+    kinds = [(NOTHING, 0.0), *product(grid.generators, grid.alphas)]
+    return [
+        row_of(grid, results, source, size, generator, alpha)
+        for source, size, (generator, alpha) in product(grid.sources, grid.sizes, kinds)
+    ]
+
+
+def row_of(grid: Grid, results: Results, source: str, size: Size, generator: str, alpha: float) -> Row:
+    """Return the row of one training set with one kind of generated movements."""
+    cells = [Cell(source, size, seed, generator, alpha) for seed in range(grid.seeds)]
+    level, change = {}, {}
+    for metric in METRICS.values():
+        found = [estimate(results, cell, metric) for cell in cells]
+        level[metric] = over_trainings(found, GENERATION[metric].range)
+        if generator != NOTHING:
+            beside = [estimate(results, cell.baseline, metric) for cell in cells]
+            pairs = [difference(a, b) if a and b else None for a, b in zip(found, beside, strict=True)]
+            change[metric] = over_trainings(pairs)
+    trained = [results[cell.name]["training"]["movements"] for cell in cells if "training" in results[cell.name]]
+    return Row(source, size, generator, alpha, trained[0] if trained else None, level, change)
+
+
+def over_trainings(
+    by_seed: Sequence[JackknifeEstimate | None], within: tuple[float, float] = UNBOUNDED
+) -> Interval | None:
+    """Return the mean over trainings with its interval; None where one of them has no result."""
+    given = [one for one in by_seed if one is not None]
+    return over_users_and_seeds(given, within) if len(given) == len(by_seed) else None
+
+
+def estimate(results: Results, cell: Cell, metric: str) -> JackknifeEstimate | None:
+    """Return a metric of a cell; None where its training failed."""
+    found = results[cell.name].get("metrics")
+    return None if found is None else JackknifeEstimate(found[metric]["value"], tuple(found[metric]["without"]))
+
+
+def tables(rows: Sequence[Row], grid: Grid) -> str:
+    """Return a Markdown table for each source, and what the rule of `benchmarks.scarce_data` decides.
+
+    Rows of alpha 0 have the levels of the metrics, the others their changes from these, and beside it the level of the
+    headline.
+    """
+    parts = []
+    for source in grid.sources:
+        first, *others = METRICS
+        head = ["movements", "alpha", "generated by", first, f"{first}, change", *others]
+        lines = [f"**{source}**", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        lines += [f"| {' | '.join(cells_of(row))} |" for row in rows if row.source == source]
+        parts.append("\n".join(lines))
+    return "\n\n".join([*parts, "\n".join(decided(rows, grid))])
+
+
+def cells_of(row: Row) -> Iterator[str]:
+    """Yield the cells of a row of a table."""
+    yield f"{row.movements or '?'} of {row.size.users} users" if row.size.users else f"{row.movements or '?'}, all"
+    yield f"{row.alpha:g}"
+    yield TITLES[row.generator]
+    first, *others = METRICS.values()
+    yield shown(row.level[first])
+    yield shown(row.change[first]) if row.change else ""
+    for metric in others:
+        yield shown((row.change or row.level)[metric])
+
+
+def shown(found: Interval | None) -> str:
+    """Return an interval, or that a training has no result."""
+    return FAILED if found is None else format_interval(found.value, found.low, found.high)
+
+
+def decided(rows: Sequence[Row], grid: Grid) -> Iterator[str]:
+    """Yield, for each size and kind of generated movements, whether alpha pays or harms in every source."""
+    for size, generator, alpha in product(grid.sizes, grid.generators, grid.alphas):
+        alike = [row for row in rows if (row.size, row.generator, row.alpha) == (size, generator, alpha)]
+        for word, all_of in (("pays", all(row.pays for row in alike)), ("harms", all(row.harms for row in alike))):
+            if all_of:
+                yield f"- {size.name} movements, alpha {alpha:g} of {TITLES[generator]}: {word} in every source"
+    if not any(row.pays or row.harms for row in rows):
+        yield "- no alpha above 0 pays or harms in any source"
+    else:
+        one = sum(row.pays for row in rows), sum(row.harms for row in rows)
+        yield f"- of {sum(bool(row.change) for row in rows)} changes, one by one: {one[0]} pay, {one[1]} harm"
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the rows as plain values."""
+    return [asdict(row) | {"pays": row.pays, "harms": row.harms} for row in rows]
+
+
+def picture(rows: Sequence[Row], grid: Grid) -> Figure:
+    """Return the learning curves of the headline, a column for each source: its level, and its change by alpha."""
+    figure = Figure(figsize=(5.5 * len(grid.sources), 7.0), dpi=DPI, layout="constrained")
+    axes = figure.subplots(2, len(grid.sources), squeeze=False, sharey="row")
+    for column, source in enumerate(grid.sources):
+        mine = [row for row in rows if row.source == source]
+        draw(axes[0][column], mine, grid, of_change=False)
+        draw(axes[1][column], mine, grid, of_change=True)
+        axes[0][column].set(title=source.replace("_", " "))
+        axes[1][column].axhline(0.0, color="0.6", linewidth=0.8)
+        axes[1][column].set(xlabel="training movements")
+    axes[0][0].set(ylabel="AUC excess on test users")
+    axes[1][0].set(ylabel="change by generated movements")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def draw(axis: Axes, rows: Sequence[Row], grid: Grid, *, of_change: bool) -> None:
+    """Draw a curve over the sizes for each kind of generated movements, shifted so that intervals stay apart."""
+    kinds = list(dict.fromkeys((row.generator, row.alpha) for row in rows))
+    for number, (generator, alpha) in enumerate(kinds):
+        mine = [row for row in rows if (row.generator, row.alpha) == (generator, alpha)]
+        found = [(row.change if of_change else row.level).get(names.VAL_AUC_EXCESS) for row in mine]
+        at = [place + 0.09 * (number - (len(kinds) - 1) / 2) for place, one in enumerate(found) if one]
+        given = [one for one in found if one]
+        values, low, high = ([getattr(one, name) for one in given] for name in ("value", "low", "high"))
+        bars = [[v - a for v, a in zip(values, low, strict=True)], [b - v for v, b in zip(values, high, strict=True)]]
+        label = TITLES[generator] if generator == NOTHING else f"{TITLES[generator]}, alpha {alpha:g}"
+        style = "-" if alpha == max(grid.alphas) or generator == NOTHING else ":"
+        axis.errorbar(
+            at, values, bars, color=COLOURS[generator], linestyle=style, marker="o", markersize=3, label=label
+        )
+    sizes = [next(row for row in rows if row.size == size) for size in grid.sizes]
+    axis.set_xticks(range(len(sizes)), [f"{row.movements}" for row in sizes])
