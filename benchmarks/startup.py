@@ -28,6 +28,7 @@ LINES = (
     "platform.data --help",
     "platform.labels --help",
     "platform.negatives --help",
+    "platform.selector --help",
     "serve --help",
     "trainables.detector.export --help",
     "trainables.detector.leave_one_out --help",

@@ -114,7 +114,7 @@ class Service:
         require(count <= limits.score_n, f"`movements <= {limits.score_n}`", str(count), "split the request")
         longest = max(len(movement.points) for movement in request.movements)
         require(longest <= limits.points, f"`points <= {limits.points}` per movement", str(longest))
-        with self._charged(http, n=count):
+        with self._charged(http, count, n=count):
             return JSONResponse({"scores": await self._within_timeout(self.backend.score(request.recordings()))})
 
     async def model(self) -> Response:
@@ -139,7 +139,7 @@ class Service:
         """Sample and encode; check the bytes against a stored request, or store a new one."""
         require_within(request, self.settings.limits)
         job = request.job()
-        with self._charged(http, n=request.n, seq_len=request.seq_len):
+        with self._charged(http, job.samples, n=request.n, seq_len=request.seq_len):
             result = await self._within_timeout(self.backend.sample(job))
         resolved = resolved_request(request, result)
         encode = partial(encoded, request, result, batch_id_of(resolved))
@@ -153,11 +153,11 @@ class Service:
         self.metrics.count_samples(request.n, result.seconds)
         return Response(body, headers=headers, media_type=FORMATS[request.format].media_type)
 
-    def _charged(self, http: Request, *, n: int, **facts: int) -> AbstractContextManager[None]:
+    def _charged(self, http: Request, work: int, **facts: int) -> AbstractContextManager[None]:
         """Record the size of the request, and charge the quota for the work inside the block."""
         record = _record(http)
-        record.facts.update(n=n, **facts)
-        return self.quotas.charge(record.name, n)
+        record.facts.update(facts)
+        return self.quotas.charge(record.name, work)
 
     async def _within_timeout(self, work: Awaitable[Result]) -> Result:
         try:
@@ -171,6 +171,9 @@ class Service:
 def require_within(request: SampleRequest, limits: LimitsConfig) -> None:
     """Raise `ConfigError` where a request exceeds a limit of the service, or what its format can carry."""
     require(request.n <= limits.n, f"`n <= {limits.n}`", f"n={request.n}", "request the rest with `first`")
+    law, got = f"`n x candidates <= {limits.n}`", f"n={request.n}, candidates={request.candidates}"
+    samples = request.n * (request.candidates or 1)
+    require(samples <= limits.n, law, got, "request the rest with `first`")
     require(request.seq_len <= limits.seq_len, f"`seq_len <= {limits.seq_len}`", f"seq_len={request.seq_len}")
     steps = request.steps or 1
     require(steps <= limits.steps, f"`steps <= {limits.steps}`", f"steps={steps}")

@@ -140,14 +140,14 @@ class LocalBackend:
                 self._lock.wait_for(self._complete, min(self._wait_fraction * self._last_s, MAX_BATCH_WAIT_S))
 
     def _complete(self) -> bool:
-        full = sum(job.n for job, _ in self._waiting) >= self._rows
+        full = sum(job.samples for job, _ in self._waiting) >= self._rows
         return full or len(self._waiting) >= self._expected
 
     def _take(self) -> list[tuple[Job, Future[JobResult]]]:
         """Take from the front of the queue as many jobs as fit into a batch, at least one."""
         with self._lock:
             taken, rows = list[tuple[Job, Future[JobResult]]](), 0
-            while self._waiting and (not taken or rows + self._waiting[0][0].n <= self._rows):
+            while self._waiting and (not taken or rows + self._waiting[0][0].samples <= self._rows):
                 taken.append(self._waiting.popleft())
-                rows += taken[-1][0].n
+                rows += taken[-1][0].samples
             return taken

@@ -42,11 +42,12 @@ class SampleOptions(TypedDict, total=False):
         distribution: Source of conditions that are not given: a name of `serve.distributions.DISTRIBUTIONS`.
         source: Source of the recordings that movements are to be like, one of the model card's `sources`.
         steps, sampler, guidance: As in `trainables.diffusion.sampling.SamplingConfig`.
+        candidates: Samples per movement, of which the champion's selector draws one.
         hardness: Keep only movements whose score by the published detector lies inside [low, high].
         pixels: Whether to return `Samples.steps_px` too.
         model: Id of a current or past champion.
         detector: Id of the detector for `hardness`, current or past.
-        chunk: Most rows of one request; the default is smaller with a hardness, where each row costs more.
+        chunk: Most rows of one request; the default is smaller with a hardness or candidates, which make a row dearer.
     """
 
     seq_len: int
@@ -57,6 +58,7 @@ class SampleOptions(TypedDict, total=False):
     steps: int | None
     sampler: str | None
     guidance: float | None
+    candidates: int | None
     hardness: tuple[float, float] | None
     pixels: bool
     model: str
@@ -162,9 +164,11 @@ class HardNegatives:
         Raises:
             ConfigError: an option is out of bounds, as far as that is known without the model; before the first chunk.
         """
-        chunk = options.get("chunk", CHUNK_ROWS if options.get("hardness") is None else HARDNESS_CHUNK_ROWS)
+        job = job_of(n, options)
+        rows = CHUNK_ROWS if job.hardness is None else HARDNESS_CHUNK_ROWS
+        chunk = options.get("chunk", max(rows // (job.sampling.candidates or 1), 1))
         require(chunk >= 1, "`chunk >= 1`", f"chunk={chunk}")
-        return self._chunks(job_of(n, options), chunk)
+        return self._chunks(job, chunk)
 
     def model(self) -> dict[str, Any]:
         """Return the model cards of champion and detector, and the state of the replicas."""
@@ -203,7 +207,10 @@ def job_of(n: int, options: SampleOptions) -> Job:
         distribution=options.get("distribution", TRAINING),
         source=options.get("source", ""),
         sampling=SamplingChanges(
-            sampler=options.get("sampler"), steps=options.get("steps"), guidance=options.get("guidance")
+            sampler=options.get("sampler"),
+            steps=options.get("steps"),
+            guidance=options.get("guidance"),
+            candidates=options.get("candidates"),
         ),
         hardness=options.get("hardness"),
         pixels=options.get("pixels", False),

@@ -35,10 +35,10 @@ from trainables.data.canonical import Canonical, concatenate, decode, with_delta
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.generation.conditions import Conditions
 
-SCANNED_PER_ROW = 32  # rows that a hardness may scan per requested row
-MIN_SCANNED = 512  # rows that it may scan in any case
-MIN_CHUNK = 64  # rows that are scanned at once at least: half a network call
-MAX_CHUNK = 512  # rows between two checks whether a client still waits
+SCANNED_PER_ROW = 32  # samples, candidates included, that a hardness may scan per requested row
+MIN_SCANNED = 512  # samples that it may scan in any case
+MIN_CHUNK = 64  # samples that are scanned at once at least: half a network call
+MAX_CHUNK = 512  # samples, candidates included, between two checks whether a client still waits
 DIVERGED = "sampling diverged to NaN or infinity under these conditions and settings; use less extreme ones"
 
 JobResult = SampleResult | ServeError
@@ -105,7 +105,7 @@ def _batch(plans: Sequence[JobPlan]) -> list[SampledRows]:
     number = torch.cat([torch.arange(plan.job.first, plan.job.first + plan.job.n) for plan in plans])
     seeds = [plan.job.seed for plan in plans for _ in range(plan.job.n)]
     chunks = list[SampledRows]()
-    for mine in torch.arange(len(number)).split(MAX_CHUNK):
+    for mine in torch.arange(len(number)).split(max(MAX_CHUNK // plans[0].candidates, 1)):
         _raise_if_cancelled(plans)
         given = [seeds[row] for row in mine.tolist()]
         chunks.append(_sampled(plans[0], conditions.take(mine), number[mine], given))
@@ -135,11 +135,11 @@ def _selected(plan: JobPlan, detector: ServedDetector) -> SampledRows:
     """
     job, parts, kept = plan.job, list[SampledRows](), 0
     low, high = job.hardness or (0.0, 1.0)
-    most = max(SCANNED_PER_ROW * job.n, MIN_SCANNED)
+    most = max(max(SCANNED_PER_ROW * job.n, MIN_SCANNED) // plan.candidates, job.n)
     end, start = min(job.first + most, ROWS_PER_SEED), job.first
     while kept < job.n and start < end:
         _raise_if_cancelled([plan])
-        stop = min(start + min(max(job.n - kept, MIN_CHUNK), MAX_CHUNK), end)
+        stop = min(start + max(min(max(job.n - kept, MIN_CHUNK), MAX_CHUNK) // plan.candidates, 1), end)
         rows = _sampled_and_scored(plan, detector, start, stop)
         assert rows.score is not None
         inside = ((rows.score >= low) & (rows.score <= high)).nonzero().squeeze(1)

@@ -82,6 +82,11 @@ class Job:
             law = "at most one row of `conditions` together with `hardness`"
             require(len(self.conditions) <= 1, law, f"{len(self.conditions)} rows")
 
+    @property
+    def samples(self) -> int:
+        """Samples that are made for its movements: one, or all candidates, of each."""
+        return self.n * (self.sampling.candidates or 1)
+
 
 def require_conditions(rows: tuple[tuple[float, ...], ...], n: int) -> None:
     """Raise `ConfigError` unless there are 0, 1 or n rows, each of the right width, finite and within bounds."""

@@ -20,6 +20,7 @@ from trainables.data.config import CONDITION_NAMES
 from trainables.data.readers.recordings import Recording
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.generation.selection.config import MAX_CANDIDATES
 
 ID = "([0-9]{4,12}-[0-9a-f]{12})?"
 BATCH_ID = "[0-9a-f]{32}"
@@ -110,6 +111,12 @@ class SampleRequest(_RequestModel):
     eta: float | None = Field(None, ge=0, le=1, description="Share of fresh noise; for sampler=ddim only.")
     inpaint: bool | None = Field(None, description="Fix the net displacement to the requested one at every step.")
     align: bool | None = Field(None, description="Turn and scale each movement onto the requested net displacement.")
+    candidates: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_CANDIDATES,
+        description="Samples per movement, of which the champion's selector draws one; `n x candidates` counts.",
+    )
     hardness: Annotated[list[float], Field(fail_fast=True, min_length=2, max_length=2)] | None = Field(
         None, description="Keep only movements whose score by the published detector lies in [low, high]."
     )

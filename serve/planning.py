@@ -39,6 +39,11 @@ class JobPlan:
     wanted: Callable[[], bool]
 
     @property
+    def candidates(self) -> int:
+        """Samples that each row costs."""
+        return 1 if self.sampling is None else self.sampling.candidates
+
+    @property
     def batch_key(self) -> Hashable:
         """Key that is equal for jobs that can share a batch."""
         alone = self.detector is not None or not self.champion.generator.batch_invariant
@@ -60,6 +65,7 @@ def plan_job(models: Models, job: Job, at: int, wanted: Callable[[], bool]) -> J
         form = generator.canonical_at(job.seq_len or generator.canonical.sequence_length)
         sampling = generator.sampling_with(job.sampling)
         conditions = conditions_of_rows(job, generator.training_conditions, form, job.first, job.n)
+        generator.require_selectable(conditions, sampling)
         if job.pixels:
             require_few_steps(job, conditions)
     except ConfigError as error:

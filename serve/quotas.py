@@ -1,4 +1,4 @@
-"""Rate limit: movements per minute for each token."""
+"""Rate limit: movements per minute for each token; each counts as often as it has candidates."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -13,7 +13,9 @@ from trainables.model_registry.registry import ID
 class LimitsConfig:
     """Upper bounds of one request; a larger request is refused, never truncated."""
 
-    n: PositiveInt = 4096  # movements; a client fetches more in chunks with `first`, with the same bytes
+    # movements, each counted as often as it has candidates; a client fetches more in chunks with `first`, with the same
+    # bytes
+    n: PositiveInt = 4096
     # network calls per sample; the solvers have converged well below 100 (`benchmarks.solver_error`)
     steps: PositiveInt = 100
     seq_len: PositiveInt = 512  # T; 8.5 s at 60 Hz, longer than any movement of the default recordings
@@ -31,7 +33,9 @@ class LimitsConfig:
 class BatchConfig:
     """Batching of requests into shared network calls."""
 
-    rows: PositiveInt = 512  # movements of a batch at most, over all its requests; two windows of the sampler
+    # movements of a batch at most, over all its requests, each counted as often as it has candidates; two windows of
+    # the sampler
+    rows: PositiveInt = 512
     wait_fraction: Share = 0.25  # longest wait for as many requests as the last batch had, as a fraction of its time
 
     def __post_init__(self) -> None:
@@ -63,7 +67,8 @@ class ServeConfig:
     # address to listen on; any other than a loopback address needs a token
     host: Annotated[str, Text("an address", remedy="use 127.0.0.1")] = "127.0.0.1"
     port: Annotated[int, Range(ge=0, lt=65536)] = 8000  # port to listen on
-    quota: NonNegativeInt = 600_000  # movements per minute, per token and ingress process; 0: unlimited
+    # movements per minute, per token and ingress process, each counted as often as it has candidates; 0: unlimited
+    quota: NonNegativeInt = 600_000
     queue: PositiveInt = 128  # requests that may wait for a replica; the next one gets 503 with Retry-After
     timeout_s: PositiveFloat = 300.0  # seconds for one request; the largest one takes a minute at 20 steps
     max_stored_batches: PositiveInt = 100_000  # requests that can be repeated by batch id; the oldest are deleted first

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from benchmarks import hard_negatives
-from platform import data, doctor, evaluate, labels, negatives, promote, train, tune
+from platform import data, doctor, evaluate, labels, negatives, promote, selector, train, tune
 from platform.core.data_config import ConvertConfig, EvaluationRowsConfig, InspectConfig
 from platform.core.negatives_config import NegativesConfig
+from platform.core.selector_config import SelectorConfig
 from platform.core.store_config import ForgetConfig, StoreConfig
 from platform.core.store_verbs import STORE_COMMANDS
 from platform.preflight.config import DoctorConfig, LabelsConfig
@@ -61,6 +62,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     "inspect": (data.COMMAND.own["inspect"], lambda request: build(InspectConfig, {**request.config, "path": "a.csv"})),
     "convert": (data.COMMAND.own["convert"], lambda request: build(ConvertConfig, {**request.config, "path": "a.csv"})),
     "negatives": (negatives.COMMAND, lambda request: build(NegativesConfig, request.config)),
+    "selector": (selector.COMMAND, lambda request: build(SelectorConfig, request.config)),
     "hard_negatives": (
         hard_negatives.COMMAND,
         lambda request: build(hard_negatives.StudyConfig, request.config),
@@ -88,7 +90,7 @@ BUILDERS: dict[str, tuple[Command, Callable[[Request], object]]] = {
     ),
 }
 OF_A_CHECKPOINT = (
-    *("diffusion/sample", "diffusion/eval", "detector/export"),
+    *("diffusion/sample", "diffusion/eval", "detector/export", "selector"),
     *("detector/evaluate", "critic/evaluate", "agent/evaluate"),
 )
 FILES = sorted(path.relative_to(CONFIGS).with_suffix("").as_posix() for path in CONFIGS.rglob("*.yaml"))

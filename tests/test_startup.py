@@ -23,6 +23,7 @@ COMMANDS = (
     "platform.labels",
     "platform.negatives",
     "platform.promote",
+    "platform.selector",
     "serve",
     "trainables.detector.export",
     "trainables.detector.leave_one_out",

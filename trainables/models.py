@@ -58,6 +58,9 @@ class ServedGenerator(MovementGenerator, Protocol):
     def sampling_with(self, changes: SamplingChanges) -> SamplingConfig | None:
         """Return the sampling with these changes, None where it has no settings; ConfigError out of bounds."""
 
+    def require_selectable(self, conditions: Conditions, sampling: SamplingConfig | None = None) -> None:
+        """Raise ConfigError where several candidates are asked for and a row is of a source without a ratio."""
+
     def rows(
         self,
         conditions: Conditions,

@@ -111,6 +111,7 @@ def _parents(record: Mapping[str, Any], folder: Path) -> frozenset[str]:
     distillation = record.get(DISTILLATION)
     hashes += [distillation.get("teacher_sha256")] if isinstance(distillation, Mapping) else []
     hashes += [negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")]
+    hashes.append(record.get("generator_sha256"))  # of a selector
     for one in hashes:
         if not isinstance(one, str | None):
             raise CheckpointError(

@@ -76,7 +76,7 @@ def fetch(client: HardNegatives, config: NegativesConfig, advance: Callable[[int
         return movements
 
     canonical, refused = make("served", of_champion, like, form)
-    request = {name: getattr(config, name) for name in ("seed", "steps", "source", "hardness")}
+    request = {name: getattr(config, name) for name in ("seed", "steps", "candidates", "source", "hardness")}
     if config.hardness is not None:
         request |= {"detector": rounds[0].detector, "looked_through": sum(int(each.number[-1]) + 1 for each in rounds)}
     return ServedMovements(
@@ -96,6 +96,8 @@ def _options(config: NegativesConfig, like: Canonical, attempt: int) -> SampleOp
     options: SampleOptions = {"seq_len": config.data.canonical.sequence_length, "seed": seed}
     if config.steps is not None:
         options["steps"] = config.steps
+    if config.candidates is not None:
+        options["candidates"] = config.candidates
     if config.source is not None:
         options["source"] = config.source
     if config.hardness is not None:

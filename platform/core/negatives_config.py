@@ -5,6 +5,7 @@ from typing import Annotated
 
 from trainables.core.bounds import FiniteFloat, Length, NonNegativeInt, PositiveFloat, PositiveInt, Text, check
 from trainables.data.config import DataConfig
+from trainables.generation.selection.config import Candidates
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class NegativesConfig:
     n: PositiveInt = 2000  # movements to fetch
     seed: NonNegativeInt = 0  # seed of the requests; each attempt has a stream of its own
     steps: PositiveInt | None = None  # network calls per sample; null: as the champion was evaluated
+    # samples per movement, of which the champion's selector draws one; null: as the champion was evaluated
+    candidates: Candidates | None = None
     # source of the recordings that movements are to be like; null: as those whose conditions the champion draws
     source: str | None = None
     # [low, high] of the published detector's score of each movement; null: any

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from platform.core.console import print_line
 from platform.leaderboard.finalists import noise_seeds
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
@@ -30,8 +31,9 @@ from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.publisher import Publisher, lock_registry
 from trainables.model_registry.registry import Published, Registry
+from trainables.models import load_generator
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint_record import CheckpointError
+from trainables.training.checkpoint_record import SELECTOR, CheckpointError, load_record
 
 
 def promote(console: Console, config: PromoteConfig) -> int:
@@ -46,11 +48,30 @@ def promote(console: Console, config: PromoteConfig) -> int:
     with lock_registry(registry) as publisher:
         champion = registry.champion()
         if champion is not None and champion.weights_sha256 == challenger.weights_sha256:
+            if _selector_sha256(challenger.checkpoint) not in (None, _selector_sha256(champion.checkpoint)):
+                return _with_selector(console, publisher, challenger, champion)
             reason = f"these weights are the champion already ({champion.id})"
             return _refused(console, publisher, decision_header(challenger, champion) | refusal_record(reason))
         if champion is not None:
             require_same_form(challenger, champion)
         return _decide(console, config, publisher, challenger, champion)
+
+
+def _selector_sha256(checkpoint: Path) -> str | None:
+    """Return the hash of the selector in a checkpoint; None where it has none."""
+    folder = checkpoint / SELECTOR
+    return str(load_record(folder)["weights_sha256"]) if folder.exists() else None
+
+
+def _with_selector(console: Console, publisher: Publisher, challenger: Challenger, champion: Published) -> int:
+    """Publish the champion's weights with another selector: what was evaluated, single samples, is the same."""
+    load_generator(challenger.checkpoint)  # refuses a selector of other weights
+    kept = {key: value for key, value in champion.decision.items() if key != "published"}
+    reason = f"the weights of the champion {champion.id} with another selector; its evaluation stands"
+    published = publisher.publish(challenger.checkpoint, {**kept, "reason": reason})
+    print_line(console, f"promoted: {published.id} is the champion; {reason}")
+    print_line(console, f"registry: {published.path}")
+    return 0
 
 
 def _decide(

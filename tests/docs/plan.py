@@ -211,6 +211,26 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.decisions", "--decisions 4 --intervals 10"),
     Run("python -m benchmarks.contrastive", "--repeats 1 --batch 12 --base 16"),
     Run("python -m benchmarks.solver_error CHECKPOINT", "--rows 2"),
+    Run("python -m platform.selector ckpt=CHECKPOINT", "ratio.samples=1 ratio.trees=3 ratio.folds=2"),
+    Run(
+        "python -m platform.evaluate ckpt=CHECKPOINT sampling.candidates=8 out_dir=evaluation/eight",
+        "sampling.candidates=2 metrics=[mmd]",
+    ),
+    Run(
+        "python -m platform.evaluate ckpt=CHECKPOINT sampling.candidates=8 "
+        "detector_checkpoint=results/train/detector/checkpoints/last out_dir=evaluation/probed",
+        "sampling.candidates=2 metrics=[mmd]",
+    ),
+    Run(
+        "python -m trainables.diffusion.sample ckpt=CHECKPOINT candidates=8 source=sapimouse n=500 "
+        "out_dir=generated/eight",
+        "candidates=2 n=20",
+    ),
+    Run(
+        "python -m benchmarks.selection CHECKPOINT --candidates 1 4 8 --seeds 7 8 9 10 "
+        "--detector results/train/detector/checkpoints/last",
+        "--candidates 1 2 --seeds 7",
+    ),
     Run("python -m benchmarks.observation", "--movements 50 --repeats 2"),
     Run("python -m benchmarks.probes", "--splits 1 --movements 60"),
     Run("python -m benchmarks.field_probe", "--splits 1 --movements 60"),

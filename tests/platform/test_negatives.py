@@ -112,7 +112,7 @@ def test_movements_of_the_champion_under_conditions_of_training_users_are_stored
     kept, users = read_served(folder), load_splits(DataConfig())["train"]
     assert (kept.model, kept.model_sha256, kept.refused) == (CHAMPION, "a" * 64, 0)
     assert kept.form == CanonicalConfig()
-    assert kept.request == {"seed": 4, "steps": None, "source": None, "hardness": None}
+    assert kept.request == {"seed": 4, "steps": None, "candidates": None, "source": None, "hardness": None}
     like = conditions_for(users, N, generator(4, "served"))
     assert len(kept.canonical) == N
     assert kept.canonical.group == like.group
@@ -164,10 +164,10 @@ def test_the_seed_determines_the_movements(url: str, tmp_path: Path) -> None:
     assert not torch.equal(one, other)
 
 
-def test_steps_and_length_are_requested(url: str, folder: Path, service: Service) -> None:
-    assert drawn(url, folder, "steps=3", "data.canonical.sequence_length=48") == 0
+def test_steps_candidates_and_length_are_requested(url: str, folder: Path, service: Service) -> None:
+    assert drawn(url, folder, "steps=3", "candidates=4", "data.canonical.sequence_length=48") == 0
     (job,) = service.jobs
-    assert (job.sampling.steps, job.seq_len) == (3, 48)
+    assert (job.sampling.steps, job.sampling.candidates, job.seq_len) == (3, 4, 48)
     assert read_served(folder).form == CanonicalConfig(sequence_length=48)
 
 
@@ -177,7 +177,7 @@ def test_with_a_hardness_the_service_samples_the_conditions(url: str, folder: Pa
     assert (job.hardness, job.conditions) == ((0.0, 0.5), ())
     kept = read_served(folder)
     evaluated = {"hardness": [0.0, 0.5], "detector": DETECTOR, "looked_through": N}
-    assert kept.request == {"seed": 0, "steps": None, "source": None} | evaluated
+    assert kept.request == {"seed": 0, "steps": None, "candidates": None, "source": None} | evaluated
     assert kept.canonical.group == ("served",) * N
     assert kept.canonical.mask.sum(dim=1).tolist() == [22] * N  # exp(-1) s
 

@@ -16,6 +16,7 @@ from platform.promote import COMMAND, main
 from platform.promotion.config import REFUSED, PromoteConfig
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, to_json
+from tests.serve.published import with_selector
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
 from trainables.data.config import DataConfig
@@ -28,6 +29,7 @@ from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
 from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_checkpoint
+from trainables.training.checkpoint_record import SELECTOR
 
 promote = partial(run, COMMAND, main)
 QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
@@ -149,6 +151,29 @@ def test_the_champion_itself_is_refused_without_a_holdout_evaluation(
     assert "these weights are the champion already (0001-" in capsys.readouterr().out
     assert reserved(storage) == 1
     assert refusals(storage)[0]["champion"]["weights_sha256"] == weights(poor)
+
+
+def test_a_selector_of_the_champion_is_published_without_another_evaluation(
+    storage: Path, poor: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    selecting = with_selector(Path(shutil.copytree(poor, tmp_path / "checkpoint")))
+    before = Registry.below(storage).champion()
+    where = [f"storage_path={storage}", f"ckpt={selecting}", *QUICK]
+    assert promote(where) == 0
+    assert "promoted: 0002-" in capsys.readouterr().out
+    entry = Registry.below(storage).champion()
+    assert before is not None
+    assert entry is not None
+    assert load_record(entry.checkpoint / SELECTOR) == load_record(selecting / SELECTOR)
+    assert entry.decision["figures"] == before.decision["figures"]
+    assert f"the weights of the champion {before.id} with another selector" in entry.decision["reason"]
+    assert reserved(storage) == 1
+    assert promote(where) == REFUSED
+    assert "these weights are the champion already (0002-" in capsys.readouterr().out
+    record = json.loads((selecting / SELECTOR / RECORD).read_text()) | {"generator_sha256": "0", "weights_sha256": "0"}
+    (selecting / SELECTOR / RECORD).write_text(json.dumps(record))
+    assert promote(where) == WRONG_INPUT
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_rollback_restores_the_previous_champion_and_the_list_shows_all(

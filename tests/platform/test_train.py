@@ -155,6 +155,7 @@ WRONG: dict[str, tuple[str, ...]] = {
     "trainable=quux": ("`trainable` in {agent, cotraining, critic, detector, diffusion", "trainable=quux"),
     "trainable.epochs=0": ("trainable: expected `epochs >= 1`", "epochs=0"),
     "trainable.sampling.steps=0": ("trainable.sampling: expected `steps >= 1`", "steps=0"),
+    "trainable.sampling.candidates=2": ("trainable: expected `sampling.candidates = 1` in a training", "candidates=2"),
     "trainable.optim.lrr=1": ("did you mean `trainable.optim.lr`?",),
     "scaling.num_workers=-1": ("scaling: expected `num_workers >= 0`",),
     "scaling.num_worker=2": ("did you mean `scaling.num_workers`?",),

@@ -9,25 +9,29 @@ import torch
 from torch import Tensor
 
 from serve.models import Models
+from trainables.core.config import plain
 from trainables.data.canonical import Canonical
 from trainables.data.config import CanonicalConfig
 from trainables.data.splits.loading import load_splits
 from trainables.detector import state as detector_state
 from trainables.detector.config import DetectorConfig, DetectorModelConfig
 from trainables.detector.dataset.training_set import Scaling
+from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
 from trainables.gan.config import GanConfig, GanModelConfig
 from trainables.gan.state import initial_state, save_state
+from trainables.generation.selection.config import RatioConfig
+from trainables.generation.selection.fit import fit_selector
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import Registry
 from trainables.physical import state as physical_state
 from trainables.physical.config import FitConfig, PhysicalConfig
 from trainables.physical.train import next_state
 from trainables.specs import TRAINABLES
-from trainables.training.checkpoint import load_checkpoint, save_checkpoint
+from trainables.training.checkpoint import load_checkpoint, load_record, save_checkpoint
 from trainables.training.worker import ALONE
 
 DIFFUSION = DiffusionConfig(
@@ -62,6 +66,22 @@ def diffusion(folder: Path, seed: int = 0) -> Path:
     *_, last = epochs(replace(DIFFUSION, seed=seed))
     last.save(folder)
     return folder
+
+
+RATIO = RatioConfig(movements=60, samples=1, trees=5, folds=2)
+SELECTED_SOURCE = "sapimouse"
+
+
+def with_selector(checkpoint: Path, config: RatioConfig = RATIO) -> Path:
+    """Fit a small selector of one of its two sources into a checkpoint of a diffusion; return the checkpoint."""
+    model, splits, record = load_generator(checkpoint), load_splits(DIFFUSION.data), load_record(checkpoint)
+    made_with = {
+        "generator_sha256": record["weights_sha256"],
+        "data_sha256": splits.sha256,
+        "sampling": plain(model.sampling),
+    }
+    fit_selector(model, splits["train"], [SELECTED_SOURCE], config, made_with).save(checkpoint)
+    return checkpoint
 
 
 def gan(folder: Path) -> Path:

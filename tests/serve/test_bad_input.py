@@ -24,6 +24,12 @@ CASES = [
     ({"n": -3}, "expected `n >= 1`, but got n=-3"),
     ({"n": 4097}, "expected `n <= 4096`, but got n=4097; request the rest with `first`"),
     ({"n": 10**30}, "expected `n <= 4096`, but got n=1000000000000000000000000000000; request the rest with `first`"),
+    (
+        {"n": 1025, "candidates": 4},
+        "expected `n x candidates <= 4096`, but got n=1025, candidates=4; request the rest with `first`",
+    ),
+    ({"n": 1, "candidates": 0}, "expected `candidates >= 1`, but got candidates=0"),
+    ({"n": 1, "candidates": 65}, "expected `candidates <= 64`, but got candidates=65"),
     ({"n": 257, "format": "json"}, "expected `n <= 256` with format=json, but got n=257; use format=safetensors"),
     ({"seq_len": 513}, "expected `seq_len <= 512`, but got seq_len=513"),
     ({"steps": 101}, "expected `steps <= 100`, but got steps=101"),

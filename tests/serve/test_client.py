@@ -124,6 +124,9 @@ def test_every_option_reaches_the_job(url: str, backend: FakeBackend) -> None:
     assert scored.score is not None
     assert scored.score.tolist() == [0.25] * 4
     assert scored.detector == backend.jobs[-1].detector != ""
+    backend.jobs.clear()
+    HardNegatives(url).sample(n=300, candidates=8)
+    assert [(job.n, job.sampling.candidates) for job in backend.jobs] == [(64, 8)] * 4 + [(44, 8)]
     other = HardNegatives(url).fetch(n=1, hardness=(0.25, 0.5), detector="0002-eeeeeeeeeeee")
     assert other.detector == backend.jobs[-1].detector == "0002-eeeeeeeeeeee"
 

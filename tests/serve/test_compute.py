@@ -103,6 +103,52 @@ def test_a_job_gives_the_same_bytes_alone_and_in_any_batch_and_order(models: Mod
     assert len({each["deltas"] for each in alone}) == len(JOBS)
 
 
+SELECTING = [
+    Job(9, seed=3, source="sapimouse", sampling=SamplingChanges(candidates=4)),
+    Job(5, seed=4, source="sapimouse", sampling=SamplingChanges(candidates=4), pixels=True),
+    Job(9, seed=3, source="sapimouse", sampling=SamplingChanges(candidates=2)),
+    Job(9, seed=3, source="sapimouse"),
+    Job(9, seed=3, source="sapimouse", sampling=SamplingChanges(candidates=1)),
+]
+
+
+def test_selected_rows_have_the_same_bytes_in_any_batch_and_in_chunks(
+    selecting: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The selector travels with the publication, and one candidate gives what a champion without a selector does."""
+    models, _ = serving(tmp_path / "with", selecting)
+    alone = [contents(sampled(compute(models, [job])[0])) for job in SELECTING]
+    assert [contents(sampled(result)) for result in compute(models, SELECTING[::-1])][::-1] == alone
+    monkeypatch.setattr(compute_module, "MAX_CHUNK", 8)
+    assert [contents(sampled(result)) for result in compute(models, SELECTING)] == alone
+    rest = replace(SELECTING[0], n=5, first=4)
+    assert np.array_equal(sampled(compute(models, [rest])[0]).deltas, sampled(compute(models, SELECTING)[0]).deltas[4:])
+    without, _ = serving(tmp_path / "without", checkpoint)
+    assert contents(sampled(compute(without, SELECTING[-1:])[0])) == alone[-1] == alone[-2]
+    assert len({each["deltas"] for each in alone}) == len(SELECTING) - 1
+
+
+@pytest.mark.parametrize(
+    ("with_selector", "job", "message"),
+    [
+        (
+            False,
+            SELECTING[0],
+            "a checkpoint with a selector for candidates > 1, but got candidates=4 and none",
+        ),
+        (True, replace(SELECTING[0], source=""), "but got cursory; ask for one of these sources"),
+        (True, replace(SELECTING[0], sampling=SamplingChanges(candidates=4, steps=3)), "but got steps=3"),
+    ],
+)
+def test_candidates_that_the_champion_cannot_select_among_are_a_bad_request(
+    selecting: Path, checkpoint: Path, tmp_path: Path, with_selector: bool, job: Job, message: str
+) -> None:
+    models, _ = serving(tmp_path, selecting if with_selector else checkpoint)
+    (result,) = compute(models, [replace(job, n=40)])
+    assert isinstance(result, BadRequestError)
+    assert message in str(result)
+
+
 @pytest.mark.parametrize(
     "job",
     [
@@ -382,6 +428,18 @@ def test_rows_of_a_hardness_are_the_first_with_a_score_within_it(scoring: Models
     assert np.array_equal(found.condition, whole.condition[expected], equal_nan=True)
     together = compute(scoring, [Job(2), job, replace(job, seed=5)])
     assert contents(sampled(together[1])) == contents(found)
+
+
+def test_a_hardness_scans_selected_rows(scoring: Models, selecting: Path, tmp_path: Path) -> None:
+    models, _ = serving(tmp_path / "results", selecting)
+    every = Job(40, seed=3, source="sapimouse", sampling=SamplingChanges(candidates=4), hardness=(0.0, 1.0))
+    whole = sampled(compute(models, [every])[0])
+    assert whole.score is not None
+    low = float(np.median(whole.score))
+    found = sampled(compute(models, [replace(every, n=5, hardness=(low, 1.0))])[0])
+    expected = np.flatnonzero(whole.score >= low)[:5]
+    assert np.array_equal(found.number, whole.number[expected])
+    assert np.array_equal(found.deltas, whole.deltas[expected])
 
 
 def test_chunks_of_a_hardness_continue_after_the_last_number(scoring: Models) -> None:

@@ -47,6 +47,13 @@ def test_a_request_that_finds_a_full_queue_costs_no_quota(tmp_path: Path) -> Non
         assert [client.post("/v1/samples", json={"n": 10}).status_code for _ in range(2)] == [200, 429]
 
 
+def test_a_movement_counts_as_often_as_it_has_candidates(tmp_path: Path) -> None:
+    with client_of(FakeBackend(), tmp_path, limits=LimitsConfig(n=10, json_n=10), quota=10) as client:
+        assert client.post("/v1/samples", json={"n": 2, "candidates": 4}).status_code == 200
+        assert client.post("/v1/samples", json={"n": 3}).status_code == 429
+        assert client.post("/v1/samples", json={"n": 2}).status_code == 200
+
+
 def test_a_quota_of_0_is_unlimited() -> None:
     for _ in range(3):
         Quotas(0).take("ada", 10**9)

@@ -1,6 +1,7 @@
 """The trained pair: a checkpoint samples from the model that its record names, and holds the other one as well."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from trainables.cotraining.state import KIND
 from trainables.diffusion.api import Generator, generator_of
+from trainables.generation.selection.selector import load_selector
 from trainables.physical.api import PhysicalGenerator, physical_of
 from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, select, weights_that_fit
 
@@ -30,7 +32,10 @@ def load_cotrained(
     chosen = side or record.get("samples_from")
     if chosen == "diffusion":
         with weights_that_fit(checkpoint):
-            return generator_of(record, of_side("diffusion", tensors), torch.device(device))
+            generator = generator_of(record, of_side("diffusion", tensors), torch.device(device))
+        samples_from = record.get("samples_from") == "diffusion"  # a selector is that of what the checkpoint samples
+        selector = load_selector(checkpoint, record["weights_sha256"]) if samples_from else None
+        return replace(generator, selector=selector)
     if chosen == "physical":
         return physical_of(record, of_side("physical", tensors), checkpoint)
     raise CheckpointError(f"{checkpoint}: expected a side `diffusion` or `physical`, but got {chosen}")

@@ -16,9 +16,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from trainables.core.config import build, require
-from trainables.data.canonical import Canonical, with_deltas
+from trainables.data.canonical import Canonical, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
+from trainables.diffusion.candidates import fitting_selector
 from trainables.diffusion.config import MotionConfig
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
@@ -41,6 +42,8 @@ from trainables.generation.conditions import (
     restored,
 )
 from trainables.generation.keyed_noise import keyed_noise
+from trainables.generation.selection.resampling import repeated
+from trainables.generation.selection.selector import Selector, load_selector
 from trainables.training.checkpoint import load_checkpoint_of, select, weights_that_fit
 from trainables.training.checkpoint_record import DISTILLATION
 
@@ -71,6 +74,8 @@ class Generator:
         sampling: Default sampling: that of the training's evaluation.
         motion: Whether the diffusion has a channel of still or moving beside the steps.
         distilled: Whether the network was trained for the network calls of `sampling` alone.
+        selector: Ratio that draws one of several candidates; None where none was fitted.
+        on_weights: Called with the weights of the candidates of each row, wherever some are drawn from.
     """
 
     model: nn.Module
@@ -83,6 +88,8 @@ class Generator:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     motion: bool = False
     distilled: bool = False
+    selector: Selector | None = None
+    on_weights: Callable[[Float[Tensor, "N K"]], object] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -163,14 +170,23 @@ class Generator:
 
         Raises:
             ConfigError: they break a law, ask for more steps than there are diffusion times or for other network calls
-                than a distilled model was trained for, or hold end points where steps are no displacements.
+                than a distilled model was trained for, hold end points where steps are no displacements, or ask for
+                candidates without a selector that was fitted to such samples.
         """
         sampling = changes.over(preset(quality, self.distilled).over(self.sampling))
         self._require_own_calls(sampling)
         sampling_times(sampling, self.schedule, self.prediction)
         if sampling.inpaint:
             self._require_displacements()
+        if sampling.candidates > 1:
+            fitting_selector(self.selector, sampling)
         return sampling
+
+    def require_selectable(self, conditions: Conditions, sampling: SamplingConfig | None = None) -> None:
+        """Raise ConfigError where several candidates are asked for and a row is of a source without a ratio."""
+        sampling = sampling or self.sampling
+        if sampling.candidates > 1:
+            fitting_selector(self.selector, sampling).require_sources(conditions)
 
     @property
     def batch_invariant(self) -> bool:
@@ -186,16 +202,36 @@ class Generator:
     ) -> Float[Tensor, "N T C"]:
         """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone.
 
-        Rows of different seeds share network calls.
+        Rows of different seeds share network calls. Of several candidates per row one is drawn by the selector
+        (`trainables.generation.selection.resampling`); candidate 0 is the sample of a row without selection.
 
         Raises:
-            ConfigError: more steps than diffusion times, other network calls than a distilled model was trained for, or
-                end points held where steps are no displacements.
+            ConfigError: more steps than diffusion times, other network calls than a distilled model was trained for, end
+                points held where steps are no displacements, or several candidates without a selector for these
+                conditions and this sampling.
             SamplingDivergedError: the network gives NaN or infinity.
         """
+        sampling = sampling or self.sampling
+        if sampling.candidates == 1:
+            return self._single(conditions, frame, keys, sampling)
+        self.require_selectable(conditions, sampling)
+        rows = torch.arange(len(conditions)).repeat_interleave(sampling.candidates)
+        everyone, of_rows = repeated(keys, sampling.candidates), frame.take(rows)
+        z = self._single(conditions.take(rows), of_rows, everyone, sampling)
+        form = self.canonical_at(frame.mask.shape[1])
+        movements = decode(with_deltas(of_rows, self.statistics.denormalise(z, of_rows)), form)
+        chosen, weights = fitting_selector(self.selector, sampling).chosen(movements, conditions, keys)
+        if self.on_weights is not None:
+            self.on_weights(weights)
+        return z[torch.arange(len(conditions)) * sampling.candidates + chosen]
+
+    def _single(
+        self, conditions: Conditions, frame: Canonical, keys: Sequence[tuple[int, int]], sampling: SamplingConfig
+    ) -> Float[Tensor, "N T C"]:
+        """Return one standardised sample per row."""
         self.model.eval()
-        sampling, ends = sampling or self.sampling, None
         self._require_own_calls(sampling)
+        ends = None
         if self.statistics.ends:
             conditions = conditions.with_drawn_ends(self.training_conditions, keys)
             ends = conditions.ends
@@ -255,11 +291,12 @@ def load_generator(checkpoint: Path, device: torch.device | str = "cpu") -> Gene
 
     Raises:
         CheckpointError: not a whole diffusion checkpoint, its weights do not fit its own configuration, or a tensor
-            holds NaN or infinity.
+            holds NaN or infinity, or its selector is damaged or that of another checkpoint.
     """
     tensors, record = load_checkpoint_of("diffusion", checkpoint)
     with weights_that_fit(checkpoint):
-        return generator_of(record, tensors, torch.device(device))
+        generator = generator_of(record, tensors, torch.device(device))
+    return replace(generator, selector=load_selector(checkpoint, record["weights_sha256"]))
 
 
 def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], device: torch.device) -> Generator:

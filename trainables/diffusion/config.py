@@ -121,6 +121,12 @@ class DiffusionConfig:
         check(self)
         steps, timesteps = self.sampling.steps, self.diffusion.timesteps
         require(steps <= timesteps, "`sampling.steps <= diffusion.timesteps`", f"steps={steps}, timesteps={timesteps}")
+        require(
+            self.sampling.candidates == 1,
+            "`sampling.candidates = 1` in a training, whose checkpoints have no selector yet",
+            f"candidates={self.sampling.candidates}",
+            "leave it out, and fit a selector to the trained checkpoint with `python -m platform.selector`",
+        )
         plain_steps = not self.latent.enabled and self.data.canonical.form.channels == 2
         form = f"latent.enabled={self.latent.enabled}, representation={self.data.canonical.representation}"
         require(plain_steps or not self.sampling.inpaint, "`inpaint` only with a diffusion of steps (dx, dy)", form)

@@ -33,6 +33,7 @@ def sample(config: SampleConfig) -> int:
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
     source = replace(source, sampling=source.sampling_with(config.changes, config.quality))  # its laws first
+    source.require_selectable(conditions)  # before anything is written
     n = len(conditions)
     folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
     with SampleFiles(folder, config.format, shape, _record(config, source, canonical)) as files, Progress() as progress:
@@ -108,6 +109,12 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
     return torch.from_numpy(values.astype(np.float64))
 
 
+def _selector_of(source: Generator) -> str | None:
+    """Return the hash of the selector that draws among the candidates; None where there is one of each."""
+    chosen = source.selector if source.sampling.candidates > 1 else None
+    return None if chosen is None else str(chosen.record["weights_sha256"])
+
+
 def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig) -> dict[str, Any]:
     """Return what the files need to be read without the checkpoint, and what made them."""
     checkpoint = load_record(Path(config.ckpt))
@@ -120,6 +127,7 @@ def _record(config: SampleConfig, source: Generator, canonical: CanonicalConfig)
         "seed": config.seed,
         "config": plain(config),
         "sampling": plain(source.sampling),
+        "selector_sha256": _selector_of(source),
         "canonical": plain(canonical),
         "condition_names": list(CONDITION_NAMES),
         "frame": source.statistics.frame,

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from trainables.core.bounds import AnyInt, Choice, FiniteFloat, Length, NonNegativeInt, PositiveInt, Share, check
 from trainables.core.config import require
+from trainables.generation.selection.config import Candidates
 
 SAMPLER_NAMES = ("ddim", "dpmpp_2m")
 FORMAT_NAMES = ("npy", "parquet")
@@ -25,6 +26,8 @@ class SamplingConfig:
     eta: Share = 0.0  # share of the ancestral sampler's fresh noise; 0: the initial noise decides everything
     inpaint: bool = False  # hold the net displacement to the requested one at every step
     align: bool = True  # turn and scale each sample onto the requested net displacement
+    # samples of each condition, of which one is drawn by the ratio of a fitted selector; 1: no selection
+    candidates: Candidates = 1
 
     def __post_init__(self) -> None:
         check(self)
@@ -43,6 +46,8 @@ class SamplingChanges:
     eta: Share | None = None  # share of the ancestral sampler's fresh noise
     inpaint: bool | None = None  # hold the net displacement to the requested one at every step
     align: bool | None = None  # turn and scale each sample onto the requested net displacement
+    # samples of each condition, of which one is drawn by the checkpoint's selector (`python -m platform.selector`)
+    candidates: Candidates | None = None
 
     def __post_init__(self) -> None:
         check(self)
@@ -95,6 +100,8 @@ class SampleConfig:
     eta: Share | None = None  # share of the ancestral sampler's fresh noise
     inpaint: bool | None = None  # hold the net displacement to the requested one at every step
     align: bool | None = None  # turn and scale each sample onto the requested net displacement
+    # samples of each condition, of which one is drawn by the checkpoint's selector (`python -m platform.selector`)
+    candidates: Candidates | None = None
     seed: AnyInt = 0  # seed of noise and conditions
     device: str = "cpu"  # torch device
     # file formats to write

@@ -33,6 +33,10 @@ class DirectSampling(ABC):
     ) -> Float[Tensor, "N T C"]:
         """Standardised samples, zero under the mask; row i depends on its key (seed, number) and condition alone."""
 
+    def require_selectable(self, conditions: Conditions, sampling: object | None = None) -> None:
+        """There are no candidates, and so nothing that conditions must have: `sampling` is None."""
+        assert sampling is None
+
     def sample_matching(self, real: Canonical, *, seed: int) -> Canonical:
         """One sample per movement of `real`, under its condition; groups are kept."""
         frame = with_deltas(real, torch.zeros_like(real.deltas))

@@ -32,6 +32,8 @@ class EvalConfig:
     steps: NonNegativeInt = 0  # network calls per sample; 0: those of `sampling`
     seed: AnyInt = 20240  # seed of the noise, and of the choice of rows where n leaves some out
     sampling: SamplingChanges = field(default_factory=SamplingChanges)  # null: as the checkpoint was evaluated
+    # checkpoint of a detector, whose scores are one more probe, fitted to none of these samples; empty: none
+    detector_checkpoint: str = ""
     device: str = "cpu"  # torch device
     out_dir: str = "evaluation"  # folder to write
     # folds of users: a model per fold is trained on the others with the configuration of the checkpoint, so that every
@@ -59,6 +61,12 @@ class EvalConfig:
             alone = bool(self.ckpt) and (self.val_split, self.n, self.metrics) == ("", 0, METRIC_NAMES)
             law = "`leave_one_source_out` with `ckpt` and without val_split, n and metrics"
             require(alone, law, "others", "leave them out")
+            candidates = self.sampling.candidates or 1
+            law = "`sampling.candidates=1` with leave_one_source_out, whose models have no selector"
+            require(candidates == 1, law, f"sampling.candidates={candidates}", "leave it out")
+        law = "no `detector_checkpoint` where other models or several files are evaluated"
+        alone = not several and not self.leave_one_source_out
+        require(alone or not self.detector_checkpoint, law, f"detector_checkpoint={self.detector_checkpoint}")
 
     def _check_crossfit(self) -> None:
         """Require two folds, a checkpoint, and the defaults of the keys that choose what is evaluated and how."""

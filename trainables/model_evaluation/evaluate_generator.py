@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor
 
 from trainables.core.config import build, plain, require
 from trainables.core.output_folder import output_folder
@@ -30,7 +31,9 @@ from trainables.eval.generation.real_and_fake import RealAndFake, from_file, gen
 from trainables.eval.generation.report import CHECKS, METRICS, Numbers
 from trainables.eval.generation.report_table import key_metrics
 from trainables.model_evaluation.config import EvalConfig
+from trainables.model_evaluation.detector_probe import detector_probe
 from trainables.model_evaluation.generator_card import write_card
+from trainables.model_evaluation.selection_account import selection_account
 from trainables.model_evaluation.source_table import source_tables, with_kept
 from trainables.models import MovementGenerator, load_generator
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
@@ -75,6 +78,9 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
     results = {name: work[name](comparison) for name in progress.track(work, description="computing metrics")}
     if "probes" in results and not config.val_split:
         results["probes"] = with_kept(results["probes"], given.splits.kept)
+    by_detector: Numbers = {}
+    if config.detector_checkpoint:
+        by_detector = {"detector": detector_probe(comparison, Path(config.detector_checkpoint))}
     return {
         "evaluated": given.origin,
         "real": {"source": config.val_split or config.split, **_counts("real", movements.real, movements)},
@@ -83,7 +89,7 @@ def evaluate(config: EvalConfig, progress: Progress) -> tuple[Numbers, Compariso
         "data": {**plain(given.data), "sha256": given.splits.sha256},
         "config": {**plain(config), "samples": "".join(config.samples)},
         "checks": {name: results[name] for name in CHECKS},
-        "metrics": {name: results[name] for name in config.metrics},
+        "metrics": {name: results[name] for name in config.metrics} | by_detector,
         "versions": {"python": sys.version.split()[0], **{package: version(package) for package in PACKAGES}},
     }, comparison
 
@@ -117,6 +123,9 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
             f"{folder}: trained on other data ({record.get('data_sha256')}), so no movement is known to be held out"
         )
     real, training = _real(config, splits, data), decode(splits["train"], data.canonical)
+    weights = list[Tensor]()
+    if isinstance(source, Generator):
+        source = replace(source, on_weights=weights.append)
     with _running(progress, "sampling"):
         movements = generated(
             partial(source.sample_matching, seed=config.seed), source.canonical, real, training, config.n, config.seed
@@ -125,6 +134,8 @@ def of_checkpoint(config: EvalConfig, progress: Progress) -> EvaluationInput:
     origin = {"checkpoint": config.ckpt, **{key: record[key] for key in kept if key in record}}
     if isinstance(source, Generator):
         origin["sampling"] = plain(source.sampling)
+        if source.selector is not None and weights:
+            origin["selection"] = selection_account(source.selector, source.sampling, weights)
     return EvaluationInput(origin, data, splits, movements)
 
 

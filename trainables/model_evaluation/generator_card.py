@@ -23,6 +23,7 @@ from trainables.generation.direct_sampling import DirectSampling
 from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.metric_rows import CONFIDENCE, MetricRow, metric_row, shown_metrics, validator_of
+from trainables.model_evaluation.selection_account import SAME_KIND, SEEN, UNSEEN, probes_of
 from trainables.models import load_generator
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_REJECTED
@@ -57,6 +58,7 @@ class GeneratorCard:
         form: Representation, steps, channels, and whether target widths were learnt.
         sampling: Settings of the sampler; None where the generator has none.
         about_sampling: What such a generator does instead.
+        selection: Account of the selection among candidates; None where a movement is a single sample.
         evaluated: Split or file of real movements, and counts of both sides.
         excluded: Movements that were left out, a line each.
     """
@@ -70,6 +72,7 @@ class GeneratorCard:
     metrics: MetricRow
     excluded: tuple[str, ...] = ()
     about_sampling: str = ""
+    selection: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card as a plain mapping, with its purpose and limits."""
@@ -80,6 +83,7 @@ class GeneratorCard:
             "purpose": PURPOSE,
             "limits": list(LIMITS),
             "alignment": self._alignment(),
+            "selection": None if self.selection is None else dict(self.selection),
             "metrics": metrics,
             "confidence": CONFIDENCE,
             "excluded": list(self.excluded),
@@ -162,7 +166,7 @@ class GeneratorCard:
         if self.sampling is None:
             return [self.about_sampling]
         settings = ", ".join(f"{name} {value}" for name, value in self.sampling.items())
-        return [f"Settings of this evaluation: {settings}.", self._alignment()]
+        return [f"Settings of this evaluation: {settings}.", self._alignment(), *selection_lines(self.selection)]
 
     def _alignment(self) -> str:
         if self.sampling is None:
@@ -212,7 +216,28 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
         metric_row(validator, comparison.fake),
         tuple(excluded(numbers)),
         direct.about_sampling if isinstance(direct, DirectSampling) else "",
+        origin.get("selection"),
     )
+
+
+def selection_lines(selection: Mapping[str, Any] | None) -> list[str]:
+    """Return what a selection among candidates costs and leaves, and which probes measure more than its own fit."""
+    if selection is None:
+        return []
+    effective, of, calls = (selection[key] for key in ("effective_candidates", "candidates", "calls_per_movement"))
+    fits = [
+        f"{found['movements']} movements of {found['users']} training users of {source} and {found['samples']} samples"
+        for source, found in selection["fitted"].items()
+    ]
+    return [
+        f"Selection: one of {of} candidates per movement is drawn, {effective:.1f} effective; {calls} network calls.",
+        f"Its ratio, at most {selection['max_ratio']:g}, was fitted to {', '.join(fits)}.",
+        (
+            f"Probes whose columns the selector was fitted to: {probes_of(selection, SEEN)}; to the same kind with "
+            f"other kernels: {probes_of(selection, SAME_KIND)}; not seen, and so the ones that count: "
+            f"{probes_of(selection, UNSEEN)}."
+        ),
+    ]
 
 
 def data_of(data: DataConfig) -> dict[str, Any]:

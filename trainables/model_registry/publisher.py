@@ -39,6 +39,7 @@ from trainables.model_registry.registry import (
     verified,
 )
 from trainables.training.checkpoint import RECORD, WEIGHTS, file_sha256, load_checkpoint
+from trainables.training.checkpoint_record import SELECTOR
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,12 @@ class Publisher:
         """Make a copy of `checkpoint` the champion, with the decision and its reason.
 
         Raises:
-            CheckpointError: the checkpoint is not whole.
+            CheckpointError: the checkpoint, or the selector in its folder, is not whole.
             RegistryError: the registry cannot be written; the message names the present champion.
         """
         _, record = load_checkpoint(checkpoint)
+        if (checkpoint / SELECTOR).exists():
+            load_checkpoint(checkpoint / SELECTOR)
         history = self.registry.history()
         number = 1 + (number_of(history[-1]) if history else 0)
         name = f"{number:04d}-{record['weights_sha256'][:12]}"
@@ -122,12 +125,12 @@ class Publisher:
         folder = self.registry.path / HISTORY / name
         staging = _emptied(staging_path(folder))
         copy = staging / CHECKPOINT
-        copy.mkdir()
-        for file in (WEIGHTS, RECORD):
-            shutil.copyfile(checkpoint / file, copy / file)
-            flush(copy / file)
-        flush(copy)
+        _copy(checkpoint, copy)
         published = {"id": name, "time": now(), "record_sha256": file_sha256(copy / RECORD)}
+        if (checkpoint / SELECTOR).exists():
+            _copy(checkpoint / SELECTOR, copy / SELECTOR)
+            published["selector_sha256"] = file_sha256(copy / SELECTOR / RECORD)
+        flush(copy)
         append(staging / DECISION, _json({**decision, "published": published}))
         verified(staging, name)
         _place(staging, folder)
@@ -185,6 +188,15 @@ def lock_registry(registry: Registry) -> Iterator[Publisher]:
         publisher = Publisher(registry)
         publisher.recover()
         yield publisher
+
+
+def _copy(checkpoint: Path, folder: Path) -> None:
+    """Copy the two files of a checkpoint into a new folder, and flush them."""
+    folder.mkdir()
+    for file in (WEIGHTS, RECORD):
+        shutil.copyfile(checkpoint / file, folder / file)
+        flush(folder / file)
+    flush(folder)
 
 
 def _json(decision: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
     registry/
       champion -> history/0003-9f86d081884c     the one link that readers follow, replaced in one atomic step
       history/0003-9f86d081884c/
-        checkpoint/                             a copy of its own
+        checkpoint/                             a copy of its own, with its selector where it has one
         decision.json                           why it was published, and the hash that ties it to the checkpoint
       decisions/<time>-refused-<hash>/decision.json
       log.jsonl                                 publications and rollbacks in their order
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.renamed import metric_today
-from trainables.training.checkpoint_record import RECORD, CheckpointError, file_sha256, load_record
+from trainables.training.checkpoint_record import RECORD, SELECTOR, CheckpointError, file_sha256, load_record
 
 FOLDER = "registry"
 CHAMPION = "champion"
@@ -178,10 +178,14 @@ def verified(folder: Path, name: str) -> Published:
     try:
         decision = json.loads((folder / DECISION).read_text())
         published = decision["published"]
-        found = {"id": name, "record_sha256": file_sha256(folder / CHECKPOINT / RECORD)}
-        if any(published[key] != value for key, value in found.items()):
+        checkpoint, selector = folder / CHECKPOINT, folder / CHECKPOINT / SELECTOR
+        fitted = file_sha256(selector / RECORD) if selector.exists() else None
+        found = {"id": name, "record_sha256": file_sha256(checkpoint / RECORD), "selector_sha256": fitted}
+        if any(published.get(key) != value for key, value in found.items()):
             raise RegistryError(f"{folder}: {DECISION} describes another checkpoint; {help_}")
-        load_checkpoint(folder / CHECKPOINT)
+        load_checkpoint(checkpoint)
+        if fitted is not None:
+            load_checkpoint(selector)
         decision = decision_today(decision)
     except CheckpointError as error:
         raise RegistryError(f"{error}; {help_}") from None

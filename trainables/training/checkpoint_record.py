@@ -11,6 +11,7 @@ from trainables.core.renamed import config_today
 WEIGHTS = "weights.safetensors"
 RECORD = "record.json"
 DISTILLATION = "distillation"  # key of a distilled model's record: its teacher, and the calls that it was trained for
+SELECTOR = "selector"  # folder of a checkpoint with the selector that was fitted to it
 FILE_SUFFIXES = (".pt", ".pth", ".ckpt")  # of checkpoints elsewhere, which are files
 
 

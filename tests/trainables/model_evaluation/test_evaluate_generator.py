@@ -1,6 +1,7 @@
 """The evaluation command: the metrics of the training, equal for a file, all outputs, and one-line errors."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -13,8 +14,9 @@ import torch
 from PIL import Image
 
 from platform import data
+from tests.serve import published
 from trainables.core.cli import WRONG_INPUT, run
-from trainables.data.canonical import decode
+from trainables.data.canonical import decode, reobserve
 from trainables.data.config import RATE_HZ, CanonicalConfig, DataConfig
 from trainables.data.splits.loading import load_splits
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
@@ -30,7 +32,9 @@ from trainables.gan import config as gan
 from trainables.gan.train import epochs as gan_epochs
 from trainables.generation.conditions import Conditions
 from trainables.generation.limits_of_use import LIMITS_OF_USE
+from trainables.models import load_detector
 from trainables.training import metric_names as names
+from trainables.training.checkpoint_record import SELECTOR, load_record
 
 FOLDS = 2
 FEW_FOLDS = [f"comparison.folds={FOLDS}"]
@@ -390,6 +394,59 @@ def test_the_card_says_when_samples_are_not_aligned(trained: tuple[Path, dict[st
 
 
 @pytest.mark.usefixtures("unplotted")
+def test_a_selection_is_on_the_report_and_the_card_with_the_probes_that_it_has_not_seen(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = published.with_selector(Path(shutil.copytree(trained[0], tmp_path / "checkpoint")))
+    detector = published.network(tmp_path / "detector")
+    command = [f"ckpt={folder}", f"out_dir={tmp_path}", "metrics=[probes]", *FEW_FOLDS, "comparison.null_repeats=2"]
+    assert evaluate([*command, "sampling.candidates=4", f"detector_checkpoint={detector}"]) == 0
+    selection, printed = read(tmp_path)["evaluated"]["selection"], capsys.readouterr().out
+    assert (selection["candidates"], selection["calls_per_movement"]) == (4, 4)  # of one step each
+    assert 1.0 <= selection["effective_candidates"] <= 4.0
+    seen = {"features": "seen", "pixels": "seen", "convolutions": "not seen", "detector": "not seen"}
+    assert selection["probes"] == seen
+    assert selection["selector_sha256"] == load_record(folder / SELECTOR)["weights_sha256"]
+    assert "effective of 4" in printed
+    card = (tmp_path / "card.md").read_text()
+    assert "Selection: one of 4 candidates per movement is drawn" in card
+    assert "fitted to: features, pixels; to the same kind with other kernels: none; not seen" in card
+    assert "the ones that count: convolutions, detector." in card
+    assert json.loads((tmp_path / "card.json").read_text())["selection"] == selection
+    by_detector = read(tmp_path)["metrics"]["detector"]
+    assert by_detector["users"] == len(set(load_splits(DataConfig())["validation"].group))
+    assert by_detector["auc"]["low"] <= by_detector["auc"]["value"] <= by_detector["auc"]["high"]
+    assert "AUC, detector" in printed
+    single = [*command, f"out_dir={tmp_path / 'single'}"]
+    assert evaluate(single) == 0
+    assert "selection" not in read(tmp_path / "single")["evaluated"]
+    assert "Selection" not in (tmp_path / "single" / "card.md").read_text()
+
+
+@pytest.mark.usefixtures("unplotted")
+def test_the_detector_probe_is_the_share_of_pairs_that_a_score_orders(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path
+) -> None:
+    """Against the definition: the weighted share of (real, sample) with the larger score at the sample, ties half."""
+    detector = published.network(tmp_path / "detector")
+    command = [f"ckpt={trained[0]}", f"out_dir={tmp_path}", "metrics=[spectra]", *FEW_FOLDS, "steps=1"]
+    assert evaluate([*command, f"detector_checkpoint={detector}"]) == 0
+    found = read(tmp_path)["metrics"]["detector"]["auc"]["value"]
+    model, source = load_detector(detector), load_generator(trained[0])
+    real = load_splits(DataConfig())["validation"]
+    samples, kept = reobserve(source.sample_matching(real, seed=20240, steps=1), source.canonical)
+    sides = [model.score(side).tolist() for side in (real.take(kept), samples)]
+    owners = real.take(kept).group
+    weight = [1 / owners.count(owner) for owner in owners]
+    right = total = 0.0
+    for one, w in zip(sides[0], weight, strict=True):
+        for other, v in zip(sides[1], weight, strict=True):
+            total += w * v
+            right += w * v * ((other > one) + 0.5 * (other == one))
+    assert found == pytest.approx(right / total, abs=1e-9)
+
+
+@pytest.mark.usefixtures("unplotted")
 def test_a_folder_of_the_service_measures_the_condition_error(tmp_path: Path) -> None:
     """Movements that follow their requests exactly read 0; those of an older folder do not tell."""
     real = load_splits(DataConfig())["validation"]
@@ -442,6 +499,12 @@ def test_a_gan_is_evaluated_by_the_same_command_but_has_no_sampler(
         (["samples=a.npy", "n=-1"], "`n >= 0`"),
         (["samples=a.npy", "steps=-1"], "`steps >= 0`"),
         (["ckpt=a", "sampling.sampler=euler"], "sampler=euler"),
+        (["ckpt=a", "sampling.candidates=0"], "expected `1 <= candidates <= 64`, but got candidates=0"),
+        (
+            ["ckpt=a", "leave_one_source_out=true", "sampling.candidates=4"],
+            "with leave_one_source_out, whose models have no selector, but got sampling.candidates=4",
+        ),
+        (["samples=[a.npy,b.npy]", "detector_checkpoint=d"], "expected no `detector_checkpoint`"),
         (["samples=a.npy", "comparison.folds=1"], "folds >= 2"),
         (
             ["samples=a.npy", "val_split=."],

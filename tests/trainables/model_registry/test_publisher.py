@@ -19,6 +19,7 @@ from trainables.model_registry import publisher as publication
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import CHAMPION, DECISION, HISTORY, LOG, Registry, RegistryError, lineage_of
 from trainables.training.checkpoint import RECORD, WEIGHTS, CheckpointError, save_checkpoint
+from trainables.training.checkpoint_record import SELECTOR
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -71,6 +72,40 @@ def test_a_publication_copies_the_checkpoint_and_stores_the_decision(registry: R
     assert name == f"0001-{champion.weights_sha256[:12]}"
     files = {path.name for path in registry.path.rglob("*") if path.is_file()}
     assert files == {WEIGHTS, RECORD, DECISION, LOG, atomic_files.LOCK}
+
+
+def test_a_selector_is_published_with_its_checkpoint_and_verified_with_it(registry: Registry, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "trial-1", 1)
+    save_checkpoint(folder / SELECTOR, {"w": torch.tensor([7])}, {"kind": "selector"})
+    name = publish(registry, tmp_path, 1)
+    copy = registry.entry(name).checkpoint
+    assert content(copy) == content(folder)
+    weights = copy / SELECTOR / WEIGHTS
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1])
+    with pytest.raises(RegistryError, match="the tensors do not match their record"):
+        registry.entry(name)
+    weights.write_bytes(whole)
+    assert registry.entry(name).id == name
+    shutil.rmtree(copy / SELECTOR)
+    with pytest.raises(RegistryError, match="describes another checkpoint"):
+        registry.entry(name)
+
+
+def test_a_selector_that_came_later_is_not_that_of_a_publication(registry: Registry, tmp_path: Path) -> None:
+    copy = registry.entry(publish(registry, tmp_path, 1)).checkpoint
+    save_checkpoint(copy / SELECTOR, {"w": torch.tensor([7])}, {"kind": "selector"})
+    with pytest.raises(RegistryError, match="describes another checkpoint"):
+        registry.champion()
+
+
+def test_a_damaged_selector_is_never_published(registry: Registry, tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "trial-1", 1)
+    save_checkpoint(folder / SELECTOR, {"w": torch.tensor([7])}, {"kind": "selector"})
+    (folder / SELECTOR / WEIGHTS).write_bytes(b"")
+    with pytest.raises(CheckpointError, match="do not match their record"):
+        publish(registry, tmp_path, 1)
+    assert registry.history() == []
 
 
 def test_rollbacks_step_back_one_by_one_and_a_publication_starts_from_their_end(

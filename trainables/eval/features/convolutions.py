@@ -6,7 +6,7 @@ kernels of several lengths and dilations. Of each response over the valid steps 
 a threshold, the largest value and the mean. A linear probe on these is strong on raw sequences and takes a second.
 
 Kernels are drawn once from a fixed seed; thresholds are quantiles of the responses of the movements that it is fitted
-to, which should be real ones.
+to, which should be real ones. Another seed gives other kernels of the same kind.
 
 References: ROCKET: Exceptionally Fast and Accurate Time Series Classification Using Random Convolutional Kernels
 (Dempster et al., 2020), section 3, arXiv:1910.13051; MiniRocket (Dempster et al., 2021), arXiv:2012.08791.
@@ -43,11 +43,10 @@ class RandomConvolutions:
     thresholds: Float[Tensor, "K"]
 
     @classmethod
-    def fit(cls, movements: Canonical) -> "RandomConvolutions":
+    def fit(cls, movements: Canonical, seed: int = SEED, count: int = KERNELS) -> "RandomConvolutions":
         """Draw the kernels, and thresholds among the responses of the movements."""
-        random = generator(SEED, "random convolutions")
-        kernels = tuple(_kernel(number, random) for number in range(KERNELS))
-        steps, mask, levels = _steps(movements), movements.mask, torch.rand(KERNELS, generator=random)
+        kernels, levels = random_kernels(seed, count)
+        steps, mask = _steps(movements), movements.mask
         thresholds = [
             np.quantile(_response(steps, *kernel)[mask].numpy(), level)
             for kernel, level in zip(kernels, levels.tolist(), strict=True)
@@ -62,6 +61,15 @@ class RandomConvolutions:
             for kernel, threshold in zip(self.kernels, self.thresholds, strict=True)
         ]
         return torch.cat(pooled, dim=1).double()
+
+
+def random_kernels(
+    seed: int, count: int = KERNELS
+) -> tuple[tuple[tuple[Float[Tensor, "2 _"], int], ...], Float[Tensor, "K"]]:
+    """Return kernels with their dilations, and the quantile of its responses at which each has its threshold."""
+    random = generator(seed, "random convolutions")
+    kernels = tuple(_kernel(number, random) for number in range(count))
+    return kernels, torch.rand(count, generator=random)
 
 
 def _kernel(number: int, random: torch.Generator) -> tuple[Float[Tensor, "2 L"], int]:

@@ -1,6 +1,6 @@
 """Key metrics of a report, as a table for a terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
@@ -14,8 +14,11 @@ def key_metrics(report: Numbers) -> Table:
     table = Table(
         "", "measured", "reference", title="Real against generated", title_justify="left", box=None, pad_edge=False
     )
-    for row in _key_rows(report["metrics"], report["checks"]):
+    selection = report["evaluated"].get("selection", {})
+    for row in _key_rows(report["metrics"], report["checks"], selection.get("probes", {})):
         table.add_row(*row)
+    if selection:
+        table.add_row(*selection_row(selection))
     for side in ("real", "fake"):
         account = report[side]
         dropped = "".join(f"; {count} {reason}" for reason, count in account["dropped"].items())
@@ -23,10 +26,23 @@ def key_metrics(report: Numbers) -> Table:
     return table
 
 
-def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and reference of each row."""
+def selection_row(selection: Numbers) -> tuple[str, str, str]:
+    """Return the row of a selection among candidates: effective ones of all, and network calls per movement."""
+    effective, calls = selection["effective_candidates"], selection["calls_per_movement"]
+    value = f"{effective:.1f} effective of {selection['candidates']}"
+    return "selection among candidates", value, f"{calls} network calls per movement"
+
+
+def _key_rows(metrics: Numbers, checks: Numbers, seen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, value and reference of each row.
+
+    Args:
+        seen: Name of a probe -> whether a selector of candidates was fitted to its columns; empty without a selection.
+    """
     if probes := metrics.get("probes"):
-        yield from _probe_rows(probes)
+        yield from _probe_rows(probes, seen)
+    if detector := metrics.get("detector"):
+        yield "AUC, detector", _interval(detector["auc"]), _with_state("other users 0.5", seen.get("detector"))
     for probe, test in metrics.get("c2st", {}).items():
         if probe != "folds":
             null = test["null"]
@@ -54,7 +70,12 @@ def _key_rows(metrics: Numbers, checks: Numbers) -> Iterator[tuple[str, str, str
     yield "condition error", "-" if error is None else f"{error:.2f} s.d.", conditions.get("not_measured", "0")
 
 
-def _probe_rows(probes: Numbers) -> Iterator[tuple[str, str, str]]:
+def _with_state(reference: str, state: str | None) -> str:
+    """Return a reference with whether the selector has seen the columns of the probe."""
+    return f"{reference}; by the selector {state}" if state else reference
+
+
+def _probe_rows(probes: Numbers, seen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """Yield the headline, what it rests on, and each probe beside its floor."""
     if "excess" in probes:
         band = probes["no_difference"]
@@ -62,7 +83,8 @@ def _probe_rows(probes: Numbers) -> Iterator[tuple[str, str, str]]:
     for name in HEADLINE_PROBES:
         one = probes[name]
         value = f"{_interval(one['auc'])}, accuracy {one['accuracy']:.3f}"
-        yield f"AUC, {name}", value, f"other users {one['floor']:.3f}" if "floor" in one else "not measured"
+        reference = f"other users {one['floor']:.3f}" if "floor" in one else "not measured"
+        yield f"AUC, {name}", value, _with_state(reference, seen.get(name))
     share = f"; one user has {100 * probes['largest_share']:.0f} %" if probes["largest_share"] > ONE_USER else ""
     users = f"{probes['users']} users, {probes['effective_users']:.1f} effective; folds by {probes['folds_by']}"
     yield "  they rest on", f"{probes['pairs']} pairs by {probes['by']}", users + share
