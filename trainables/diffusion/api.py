@@ -206,8 +206,8 @@ class Generator:
         (`trainables.generation.selection.resampling`); candidate 0 is the sample of a row without selection.
 
         Raises:
-            ConfigError: more steps than diffusion times, other network calls than a distilled model was trained for, end
-                points held where steps are no displacements, or several candidates without a selector for these
+            ConfigError: more steps than diffusion times, other network calls than a distilled model was trained for,
+                end points held where steps are no displacements, or several candidates without a selector for these
                 conditions and this sampling.
             SamplingDivergedError: the network gives NaN or infinity.
         """
