@@ -167,7 +167,7 @@ NonNegativeFloat = Annotated[float, Range(ge=0, lt=math.inf)]
 FiniteFloat = Annotated[float, Range(gt=-math.inf, lt=math.inf)]
 Share = Annotated[float, Range(ge=0, le=1)]
 Fraction = Annotated[float, Range(ge=0, lt=1)]
-Folder = Annotated[str, Text("a folder of a file system", r"(?!\w+://).+")]
+Folder = Annotated[str, Text("a folder", r"(?!\w+://).+")]
 Checkpoint = Annotated[str, Text("a checkpoint folder", remedy="add ckpt=FOLDER")]
 Betas = Annotated[tuple[Fraction, ...], Length(2, 2)]
 

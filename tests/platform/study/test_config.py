@@ -325,7 +325,7 @@ def test_a_weighted_sum_is_compared_at_the_rungs_by_its_first_metric() -> None:
         (["scheduler.metric=val/fnr_seen"], ("`scheduler.metric`", "val/fnr_seen", "trainable=diffusion")),
         (["storage=sqlite:///"], ("`storage`", "outlives the sweep", "sqlite:///")),
         (["storage='sqlite:///:memory:'"], ("`storage`", "outlives the sweep", ":memory:")),
-        (["storage_path='s3://bucket/x'"], ("`storage_path`", "a folder of a file system", "s3://bucket/x")),
+        (["storage_path='s3://bucket/x'"], ("`storage_path`", "a folder, but got", "s3://bucket/x")),
         (["scheduler.metric=val/nothing"], ("`scheduler.metric`", "val/nothing")),
         (["objectives=[val/mmd]", "scheduler.metric=val/recall"], ("same direction", "val/recall and val/mmd")),
         (["objectives=[val/recall]", "scheduler.metric=val/mmd"], ("same direction", "val/mmd and val/recall")),

@@ -102,7 +102,7 @@ def test_the_buffer_begins_with_recordings_where_the_mode_has_them(mode: str) ->
 
 
 def test_recordings_that_do_not_fit_into_the_buffer_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^expected `collection\.capacity` for all rows .*capacity=1000, rows="):
+    with pytest.raises(ConfigError, match=r"^expected `collection\.capacity` for all rows .*capacity=2000, rows="):
         next(epochs(replace(TINY, mode="offline")))
 
 
@@ -215,7 +215,7 @@ def test_the_cost_is_measured_by_real_steps() -> None:
     cost = measure(TINY)
     assert cost.step_s > 0
     assert cost.evaluation_s > 0
-    rows = 1000 * 36  # bytes of a buffer, beside two counters
+    rows = TINY.collection.capacity * 36  # bytes of a buffer, beside two counters
     assert cost.checkpoint_bytes > rows
     assert cost.worker_bytes == rows + 2 * 8
     assert cost.checkpoint_of(3) == cost.checkpoint_bytes + 2 * cost.worker_bytes

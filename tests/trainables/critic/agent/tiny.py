@@ -9,7 +9,7 @@ TINY = AgentConfig(
     steps_per_epoch=3,
     batch_size=8,
     environment=ReachingConfig(max_steps=20),
-    collection=CollectionConfig(copies=8, capacity=1000),
+    collection=CollectionConfig(copies=8, capacity=2000),
     model=CriticModelConfig(depth=4, width=16, embedding_dim=8, frequencies=1),
     evaluation=ReachEvaluationConfig(episodes=16),
 )
