@@ -15,7 +15,6 @@ from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, VALIDATION, E
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
-from platform.study.paths import folder_of, path_within
 from platform.study.ranking import (
     INTERRUPTED,
     SCHEDULER_METRIC,
@@ -26,7 +25,7 @@ from platform.study.ranking import (
     ranking,
     shown_trials,
 )
-from platform.study.resume import FOLDER, history, predecessors, requeued, resumed_from
+from platform.study.resume import history, predecessors, requeued, resumed_from, trial_folder
 from trainables.core.config import ConfigError, require
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
@@ -164,7 +163,7 @@ def lineage(trials: Sequence[FrozenTrial], number: int) -> list[int]:
 
 def manifest_of(study: optuna.Study, trial: FrozenTrial) -> dict[str, Any] | None:
     """Return the manifest of the process that trained a trial; None if there is none."""
-    folder = path_within(trial.user_attrs[FOLDER], folder_of(study)) if FOLDER in trial.user_attrs else None
+    folder = trial_folder(study, trial)
     found: dict[str, Any] | None = _json(folder / MANIFEST) if folder else None
     return found
 

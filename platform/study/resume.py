@@ -135,6 +135,12 @@ def _load_checkpoint(folder: Path) -> object:
     return load_checkpoint(folder)
 
 
+def trial_folder(study: optuna.Study, trial: FrozenTrial) -> Path | None:
+    """Return the folder of a trial as it is now; None where none is recorded, or it is not within the study's."""
+    recorded = trial.user_attrs.get(FOLDER)
+    return path_within(recorded, folder_of(study)) if recorded else None
+
+
 def checkpoints(trial: FrozenTrial, study_folder: Path | None) -> list[Path]:
     """Return all checkpoint folders of a trial: in its own folder, or in that of its worker group.
 

@@ -19,8 +19,7 @@ from rich.console import Console
 from platform.core.provenance import source_of
 from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
-from platform.study.paths import folder_of, path_within
-from platform.study.resume import FOLDER, METRICS, OVERRIDES, last_epoch
+from platform.study.resume import METRICS, OVERRIDES, last_epoch, trial_folder
 from platform.study.search_space import value_at
 from platform.study.sweep import Sweep
 from platform.sweep.metric_tolerance import EQUAL, EXACT, MetricComparison, compare, conclude, noise_tolerances, table
@@ -106,7 +105,7 @@ def original_of(study: optuna.Study, number: int) -> Original:
     if not trial.state.is_finished() or epoch is None or METRICS not in trial.user_attrs:
         state = trial.state.name
         raise ConfigError(f"trials=[{number}]: expected an ended trial with metrics, but got {state}; choose another")
-    folder = path_within(trial.user_attrs[FOLDER], folder_of(study)) if FOLDER in trial.user_attrs else None
+    folder = trial_folder(study, trial)
     manifest = Manifest.read(folder) if folder else None
     config = manifest.config if manifest else _configuration(study, trial)
     trainable = manifest.trainable if manifest else study.user_attrs["trainable"]
