@@ -22,6 +22,7 @@ from trainables.data.readers.times import MS_PER_UNIT
 from trainables.data.representation import REPRESENTATIONS
 from trainables.detector.bots import FAMILIES
 from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES
+from trainables.diffusion.noise.times import TIMES
 from trainables.diffusion.sample_files import FORMATS
 from trainables.diffusion.samplers import SAMPLERS, SPACINGS
 from trainables.diffusion.sampling_config import QUALITIES
@@ -45,6 +46,7 @@ CHOICES: dict[str, Iterable[str]] = {
     "trainables.detector.config.FAMILY_NAMES": FAMILIES,
     "trainables.diffusion.noise.config.PREDICTION_NAMES": PREDICTIONS,
     "trainables.diffusion.noise.config.SCHEDULE_NAMES": SCHEDULES,
+    "trainables.diffusion.noise.config.TIMES_NAMES": TIMES,
     "trainables.diffusion.ranking_config.LOSS_NAMES": RANKING_LOSSES,
     "trainables.diffusion.ranking_config.NORMALISATION_NAMES": NORMALISATIONS,
     "trainables.diffusion.ranking_config.SOURCE_NAMES": SOURCES,

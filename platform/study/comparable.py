@@ -7,8 +7,8 @@ from optuna.trial import FrozenTrial
 
 from platform.study.ranking import CONSTRAINTS, OBJECTIVES, SCHEDULER_METRIC
 from search_spaces import Space
-from trainables.core.config import ConfigError, build, digest, plain
-from trainables.core.renamed import config_today
+from trainables.core.config import ConfigError, digest
+from trainables.core.config_differences import differences, listed
 from trainables.specs import TRAINABLES
 
 CONFIG = "config"
@@ -18,7 +18,6 @@ COMPARABLE = ("data_sha256", OBJECTIVES, CONSTRAINTS, SCHEDULER_METRIC)
 MADE_WITH = "made_with"  # provenance of a trial: code, versions, data, sampler and its seed
 CODE_SHA256 = "code_sha256"  # in it
 REMEDY = "choose another study_name or restore the old configuration, since its trials were trained with it"
-MOST_SHOWN = 4  # differing keys in a message
 
 
 def config_hash(config: Mapping[str, Any], searched: Collection[str]) -> str:
@@ -48,10 +47,8 @@ def require_comparable(
         return
     differing = [*_searched_otherwise(recorded, space, trials), *_differences(recorded, record, space)]
     if differing:
-        more = f" and {len(differing) - MOST_SHOWN} more" if len(differing) > MOST_SHOWN else ""
         raise ConfigError(
-            f"study_name={name}: expected the configuration of the study, but got "
-            f"{', '.join(differing[:MOST_SHOWN])}{more}; {REMEDY}"
+            f"study_name={name}: expected the configuration of the study, but got {listed(differing)}; {REMEDY}"
         )
 
 
@@ -66,20 +63,9 @@ def _searched_otherwise(recorded: Mapping[str, Any], space: Space, trials: Seque
 
 def _differences(recorded: Mapping[str, Any], record: Mapping[str, Any], space: Space) -> Iterator[str]:
     """Yield each key of the configuration with its present value and that of the study."""
-    default = dict(_leaves(plain(build(TRAINABLES[space.trainable].config, {}))))
-    there, here = ({**default, **dict(_leaves(config_today(of[CONFIG])))} for of in (recorded, record))
-    for key in sorted(there.keys() | here.keys()):
-        if key not in (*space.parameters, *PLACES) and there.get(key) != here.get(key):
-            yield f"trainable.{key}={here.get(key)} (there: {there.get(key)})"
-
-
-def _leaves(config: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys of a nested configuration with their values."""
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{at}{key}.")
-        else:
-            yield f"{at}{key}", value
+    for found in sorted(differences(TRAINABLES[space.trainable].config, recorded[CONFIG], record[CONFIG])):
+        if found.key not in (*space.parameters, *PLACES):
+            yield f"trainable.{found}"
 
 
 def other_code(trials: Sequence[FrozenTrial], code_sha256: str) -> list[int]:

@@ -4,7 +4,7 @@ What a user types under a former name is refused in one line that says today's. 
 read under today's name.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 KEYS: Mapping[str, str] = {
@@ -142,3 +142,16 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(today.get(group), Mapping):
             today[group] = {key: value for key, value in today[group].items() if key not in keys}
     return today
+
+
+def removed_from(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of an older configuration that there are no more, with their values.
+
+    >>> list(removed_from({"seed": 0, "evaluation": {"folds": 5, "probe": "forest"}}))
+    [('evaluation.probe', 'forest')]
+    """
+    for group, value in config.items():
+        name = GROUPS.get(group, group)
+        for key in REMOVED.get(name, ()):
+            if isinstance(value, Mapping) and key in value:
+                yield f"{name}.{key}", value[key]

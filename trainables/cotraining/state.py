@@ -156,7 +156,7 @@ def restore_state(diffusion: DiffusionState, config: CotrainingConfig, splits: D
     Raises:
         CheckpointError: The checkpoint is of another configuration or other data, or incomplete.
     """
-    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
+    with resumed(folder, KIND, config, splits.sha256) as (tensors, record):
         diffusion.load(select("diffusion", tensors), {"patience": vars(EarlyStopping())})
         diffusion.step, own = record["step"], record["diffusion"]
         diffusion.epoch, diffusion.ema.updates = own["epoch"], own["ema_updates"]

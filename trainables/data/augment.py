@@ -26,6 +26,7 @@ from trainables.data.config import (
     GoalShift,
     Jitter,
     Mirror,
+    QuarterTurn,
     TimeStretch,
     TimeWarp,
     VariationsConfig,
@@ -86,6 +87,14 @@ def mirror(movements: Movements, config: Mirror, random: torch.Generator) -> Mov
     return replace(movements, steps_px=movements.steps_px * torch.tensor([1.0, -1.0]))
 
 
+def quarter_turn(movements: Movements, config: QuarterTurn, random: torch.Generator) -> Movements:
+    """The movement turned by 90 degrees: (-dy, dx) on the screen.
+
+    A turn by 180 degrees is no variation: no frame of a network (`trainables.data.frames`) tells it.
+    """
+    return replace(movements, steps_px=movements.steps_px.flip(-1) * torch.tensor([-1.0, 1.0]))
+
+
 def jitter(movements: Movements, config: Jitter, random: torch.Generator) -> Movements:
     """A share of `strength` of the points moved by one pixel, one point's noise leaving all others where they were.
 
@@ -110,6 +119,7 @@ AUGMENTATIONS: dict[
     "warp": warp,
     "goal": shift_goal,
     "mirror": mirror,
+    "quarter_turn": quarter_turn,
     "jitter": jitter,
 }
 

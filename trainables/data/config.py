@@ -232,6 +232,18 @@ class Mirror:
 
 
 @dataclass(frozen=True)
+class QuarterTurn:
+    """Turn the movement by 90 degrees: (-dy, dx)."""
+
+    # share of the movements that are turned; nothing changes in the frame `chord`, and in `quarter_turn` the column of
+    # the condition alone that tells horizontal movements from vertical ones; 0 switches it off
+    probability: Share = 0.0
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
 class Jitter:
     """Move a share of `strength` of the fast points by one pixel."""
 
@@ -242,7 +254,7 @@ class Jitter:
         check(self)
 
 
-Variation = Crop | TimeStretch | TimeWarp | GoalShift | Mirror | Jitter
+Variation = Crop | TimeStretch | TimeWarp | GoalShift | Mirror | QuarterTurn | Jitter
 """How often one augmentation is applied, and how strongly; applied by `trainables.data.augment`."""
 
 
@@ -251,7 +263,8 @@ class VariationsConfig:
     """Augmentation of recorded movements: probability and strength of each variation.
 
     Beside each the C2ST of all movements varied against themselves as recorded (degree-2 probe, 0.5 is no difference);
-    a whole pass at these defaults reads 0.508.
+    a whole pass at these defaults reads 0.508. Crop, mirror and quarter turn keep every step, up to quarter turns and
+    mirrors; the others make new ones, in whole pixels.
     """
 
     crop: Crop = field(default_factory=Crop)  # 0.538, so off: what remains begins and ends with less rest
@@ -259,6 +272,7 @@ class VariationsConfig:
     warp: TimeWarp = field(default_factory=TimeWarp)  # 0.515
     goal: GoalShift = field(default_factory=GoalShift)  # 0.502
     mirror: Mirror = field(default_factory=Mirror)  # 0.500, exactly: no feature knows left from right
+    quarter_turn: QuarterTurn = field(default_factory=QuarterTurn)  # off: the features are taken along the chord
     jitter: Jitter = field(default_factory=Jitter)  # 0.510
 
     def active(self) -> Mapping[str, Variation]:

@@ -27,7 +27,7 @@ from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.config import UNetConfig, unet_mapping
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.motion import without_motion
-from trainables.diffusion.noise.schedule import PREDICTIONS, SCHEDULES, Prediction, Schedule
+from trainables.diffusion.noise.schedule import PREDICTIONS, Prediction, Schedule, schedule_of
 from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
 from trainables.diffusion.sampling_config import CALL_KEYS, SamplingChanges, SamplingConfig, preset
@@ -312,7 +312,7 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
     model.load_state_dict(select("ema", tensors))
     return Generator(
         model.to(device).eval(),
-        SCHEDULES[process["schedule"]](process["timesteps"]),
+        schedule_of(process["schedule"], process["timesteps"]),
         statistics,
         canonical,
         known,

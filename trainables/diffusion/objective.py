@@ -2,8 +2,8 @@
 
 L = mean_b w(t_b) |target - output|^2 summed over valid (T, C) / (valid steps * C)  +  weight * ranking(d_pos, d_neg)
 
-The target is v or eps; w is the min-SNR weight, per row and before the mean. With self-conditioning the chosen rows
-first get an estimate of x_0 without gradient and then see it.
+The target is v, eps or eps - x_0; w is the min-SNR weight, per row and before the mean. With self-conditioning the
+chosen rows first get an estimate of x_0 without gradient and then see it.
 """
 
 from collections.abc import Callable
@@ -19,12 +19,13 @@ from trainables.data.dataset import Batch, shared
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import (
     PREDICTIONS,
-    SCHEDULES,
     Prediction,
     Schedule,
     diffuse,
+    schedule_of,
     signal_and_noise,
 )
+from trainables.diffusion.noise.times import TIMES, LogSigma
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.ranking_term import Inputs, Negatives, predict, ranking_term
 
@@ -43,7 +44,8 @@ class Objective:
     @classmethod
     def of(cls, config: NoiseConfig) -> "Objective":
         """Look the names up."""
-        return cls(SCHEDULES[config.schedule](config.timesteps), PREDICTIONS[config.objective], config.min_snr_gamma)
+        schedule = schedule_of(config.schedule, config.timesteps)
+        return cls(schedule, PREDICTIONS[config.objective], config.min_snr_gamma)
 
     def weight(self, t: Int[Tensor, "B"]) -> Float[Tensor, "B"]:
         """Min-SNR weight of each row; 1 at gamma 0."""
@@ -79,9 +81,10 @@ class Loss(NamedTuple):
 def sample_randomness(
     batch: Batch, config: NoiseConfig, random: torch.Generator, *, estimates: bool = False
 ) -> StepRandomness:
-    """Diffusion times over all steps, Gaussian noise, and which rows forget their condition or see an estimate."""
+    """Diffusion times, Gaussian noise, and which rows forget their condition or see an estimate."""
     z = batch.sequences.z
-    t = torch.randint(config.timesteps, (len(z),), generator=random)
+    schedule = schedule_of(config.schedule, config.timesteps)
+    t = TIMES[config.times](schedule, len(z), random, LogSigma(config.log_sigma_mean, config.log_sigma_std))
     eps = torch.randn(z.shape, generator=random)
     drop = torch.rand(len(z), generator=random) < config.condition_dropout
     none = torch.zeros(len(z), dtype=torch.bool)

@@ -1,5 +1,7 @@
 """The averaged network as it is during training: what samples with it, and its loss on held-out movements."""
 
+from dataclasses import replace
+
 import torch
 
 from trainables.core.seeding import generator
@@ -35,11 +37,13 @@ def validation_loss(
 ) -> float:
     """Denoising error of the averaged weights on held-out movements, same times and noise in every epoch and trial.
 
-    Without min-SNR weights and without estimates, so that it compares configurations that differ in them.
+    With uniform times, without min-SNR weights and without estimates, so that it compares configurations that differ in
+    them.
     """
     motion = held_out.statistics if config.motion.channel else None
     batch = in_diffusion_space(held_out[torch.arange(len(held_out))], state.autoencoder, motion)
-    drawn = sample_randomness(batch, config.diffusion, generator(config.evaluation.seed, "validation loss"))
+    process = replace(config.diffusion, times="uniform")
+    drawn = sample_randomness(batch, process, generator(config.evaluation.seed, "validation loss"))
     batch, drawn = shard(batch, drawn, 0, 1, device)
     alpha_t, sigma_t = objective.schedule.at(drawn.t)
     x_t = diffuse(batch.sequences.z, drawn.eps, alpha_t, sigma_t)

@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from trainables.core.config import plain
 from trainables.data.splits.data_splits import DataSplits
 from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.state import KIND, initial_state
@@ -89,7 +88,7 @@ def restore_state(state: State, config: DistillConfig, teacher: Teacher, splits:
     stage = config.stage_of(min(record.get("epoch", 0), config.epochs))
     if record.get(DISTILLATION) != account_of(config, stage, teacher):
         raise CheckpointError(f"{folder}: the checkpoint is of another distillation; start a new run instead")
-    with resumed(folder, KIND, plain(teacher.student_config(config, stage.calls)), splits.sha256) as (tensors, record):
+    with resumed(folder, KIND, teacher.student_config(config, stage.calls), splits.sha256) as (tensors, record):
         state.student.load(tensors, record)
         state.student.step, state.student.epoch = record["step"], record["epoch"]
         state.student.ema.updates = record["ema_updates"]

@@ -71,6 +71,6 @@ def restore_training_state(folder: Path, kind: str, config: Any, splits: DataSpl
     Raises:
         CheckpointError: The checkpoint is of another configuration or other data, or incomplete.
     """
-    with resumed(folder, kind, plain(config), splits.sha256) as (tensors, record):
+    with resumed(folder, kind, config, splits.sha256) as (tensors, record):
         state.load(tensors, record)
         state.step, state.epoch, state.ema.updates = record["step"], record["epoch"], record["ema_updates"]

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from trainables.core.config import plain
 from trainables.core.seeding import generator
 from trainables.data.canonical import Canonical, rotate
 from trainables.data.splits.data_splits import DataSplits
@@ -138,5 +137,5 @@ def restored_state(config: PhysicalConfig, splits: DataSplits, folder: Path) -> 
     Raises:
         CheckpointError: The checkpoint is of another configuration or other data, or incomplete.
     """
-    with resumed(folder, KIND, plain(config), splits.sha256) as (tensors, record):
+    with resumed(folder, KIND, config, splits.sha256) as (tensors, record):
         return State.of_tensors(select("fit", tensors), record["epoch"])

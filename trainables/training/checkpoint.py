@@ -23,6 +23,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from trainables.core.atomic_files import flush
+from trainables.core.config import plain
+from trainables.core.config_differences import differences, listed
 from trainables.core.version import VERSION
 from trainables.training.checkpoint_record import RECORD, WEIGHTS, CheckpointError, file_sha256, load_record
 
@@ -117,16 +119,27 @@ def weights_that_fit(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def resumed(
-    folder: Path, kind: str, config: Mapping[str, Any], data_sha256: str
+    folder: Path, kind: str, config: Any, data_sha256: str
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Any]]]:
     """The checkpoint of the same run, for a block that puts its parts back where they were.
+
+    A key of the configuration that is newer than the checkpoint has its default there.
+
+    Args:
+        config: The dataclass with the whole configuration.
 
     Raises:
         CheckpointError: it belongs to another kind, configuration or data, or the block finds it not whole.
     """
     tensors, record = load_checkpoint(folder)
-    if record.get("kind") != kind or record.get("config") != config:
-        raise CheckpointError(f"{folder}: the checkpoint was made with another configuration; start a new run instead")
+    recorded = record.get("config")
+    if record.get("kind") != kind or not isinstance(recorded, Mapping):
+        raise CheckpointError(f"{folder}: expected a checkpoint of kind `{kind}`, but got {record.get('kind')}")
+    if found := list(differences(type(config), recorded, plain(config))):
+        raise CheckpointError(
+            f"{folder}: the checkpoint was made with another configuration, now {listed(found)}; "
+            "start a new run instead"
+        )
     if record.get("data_sha256") != data_sha256:
         raise CheckpointError(f"{folder}: the checkpoint was trained on other data ({record.get('data_sha256')})")
     try:

@@ -34,7 +34,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from trainables.core.atomic_files import LOCK, append, replace_symlink, staging_path, try_lock, write_atomically
 from trainables.core.config import ConfigError, plain
-from trainables.core.renamed import config_today, metric_today
+from trainables.core.config_differences import Difference, differences
+from trainables.core.renamed import metric_today, removed_from
 from trainables.training.checkpoint_record import load_record
 from trainables.training.metric_names import EPOCH
 from trainables.training.plot_events import add_plots
@@ -183,7 +184,7 @@ def opened(path: Path, trainable: str, config: Any, epoch_order: tuple[str, ...]
     """
     folder = RunFolder(path.expanduser().absolute(), epoch_order)
     with _held(folder.path):
-        _check_same_run(folder, {"trainable": trainable, "config": plain(config)})
+        _check_same_run(folder, trainable, config)
         folder.cut()
         yield folder
 
@@ -258,21 +259,32 @@ def _check_own_folder(path: Path) -> None:
         raise ConfigError(f"{path}: holds files and no {CONFIG}; choose an empty or a new folder")
 
 
-def _check_same_run(folder: RunFolder, run: Mapping[str, Any]) -> None:
-    """Write config.yaml in a folder without an epoch, new or left by a failed run; in any other it must be equal."""
-    file = folder.path / CONFIG
+def _check_same_run(folder: RunFolder, trainable: str, config: Any) -> None:
+    """Write config.yaml in a folder without an epoch, new or left by a failed run; in any other it must be equal.
+
+    A key that is newer than the run has its default there; one that was removed since makes it another run.
+    """
+    file, here = folder.path / CONFIG, {"trainable": trainable, "config": plain(config)}
     if not file.exists() or not (folder.metrics() or folder.last):
-        write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(dict(run))))
+        write_atomically(file, OmegaConf.to_yaml(OmegaConf.create(here)))
         return
-    before = _read(file)
-    if isinstance(before, dict) and isinstance(before.get("config"), dict):
-        before["config"] = config_today(before["config"])
-    found = next(_differences(before, run), None)
+    found = next(_differences(_read(file), here, type(config)), None)
     if found:
         raise ConfigError(
-            f"{folder.path}: holds a run with {found[0]}={found[1]}, but now it is {found[2]}; "
+            f"{folder.path}: holds a run with {found.key}={found.there}, but now it is {found.here}; "
             "choose another folder or restore the old value"
         )
+
+
+def _differences(before: Any, now: Mapping[str, Any], cls: type[Any]) -> Iterator[Difference]:
+    """Yield what differs between the run of a folder and the present one, its trainable first."""
+    there = before if isinstance(before, Mapping) else {}
+    recorded = there.get("config")
+    if there.get("trainable") != now["trainable"] or not isinstance(recorded, Mapping):
+        yield Difference("trainable", there.get("trainable"), now["trainable"])
+        return
+    yield from (Difference(key, value, None) for key, value in removed_from(recorded))
+    yield from differences(cls, recorded, now["config"])
 
 
 def _read(file: Path) -> Any:
@@ -280,16 +292,6 @@ def _read(file: Path) -> Any:
         return OmegaConf.to_container(OmegaConf.load(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{file}: not a readable configuration ({error})") from None
-
-
-def _differences(before: Any, now: Any, at: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted keys whose values differ, each with both; what one side lacks is None there."""
-    if not (isinstance(before, Mapping) and isinstance(now, Mapping)):
-        if before != now:
-            yield at.removeprefix("config."), before, now
-        return
-    for key in [*now, *(key for key in before if key not in now)]:
-        yield from _differences(before.get(key), now.get(key), f"{at}.{key}" if at else str(key))
 
 
 def _name(epoch: int) -> str:

@@ -150,7 +150,7 @@ def test_a_run_resumed_at_any_point_equals_the_uninterrupted_one_bit_for_bit(
 
 
 def test_a_checkpoint_of_another_configuration_is_refused(uncut: tuple[list[Epoch], Path]) -> None:
-    with pytest.raises(CheckpointError, match=r"made with another configuration; start a new run instead$"):
+    with pytest.raises(CheckpointError, match=r"configuration, now alpha=0\.1 \(there: .*\); start a new run instead$"):
         next(train.epochs(replace(TINY, alpha=0.1), resume=uncut[1] / str(WARM)))
 
 

@@ -3,6 +3,7 @@
 import cmath
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from trainables.data.augment import (
     cut,
     jitter,
     mirror,
+    quarter_turn,
     replace_rows,
     shift_goal,
     stretch,
@@ -34,6 +36,7 @@ from trainables.data.config import (
     GoalShift,
     Jitter,
     Mirror,
+    QuarterTurn,
     TimeStretch,
     TimeWarp,
     Variation,
@@ -51,8 +54,11 @@ STRONG: dict[str, Variation] = {
     "warp": TimeWarp(1.0, 0.5),
     "goal": GoalShift(1.0, 0.3),
     "mirror": Mirror(1.0),
+    "quarter_turn": QuarterTurn(1.0),
     "jitter": Jitter(1.0, 1.0),
 }
+
+ALWAYS_ALIKE = ("mirror", "quarter_turn")  # draw nothing and have no strength
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -96,12 +102,12 @@ def test_the_seed_alone_decides(name: str, movements: Movements) -> None:
     torch.manual_seed(2)
     assert_same_movements(AUGMENTATIONS[name](movements, STRONG[name], seeded(4)), one)
     other = AUGMENTATIONS[name](movements, STRONG[name], seeded(5))
-    assert name == "mirror" or not torch.equal(other.steps_px[:, :8], one.steps_px[:, :8])
+    assert name in ALWAYS_ALIKE or not torch.equal(other.steps_px[:, :8], one.steps_px[:, :8])
 
 
 @each
 def test_without_strength_nothing_changes(name: str, movements: Movements) -> None:
-    if name != "mirror":
+    if name not in ALWAYS_ALIKE:
         still = getattr(variations(**{name: {"strength": 0.0}}), name)
         assert_same_movements(AUGMENTATIONS[name](movements, still, seeded()), movements)
 
@@ -239,6 +245,31 @@ def test_jitter_has_mean_zero_and_the_configured_share() -> None:
     assert 10_000 < free < 12_000
     assert float(noise.abs().sum()) / free == pytest.approx(0.3, abs=4.5 * 0.005)
     assert (noise.sum(dim=(0, 1)) / free).tolist() == pytest.approx([0.0, 0.0], abs=4.5 * 0.004)
+
+
+def test_four_quarter_turns_are_none_and_two_reverse_every_step(movements: Movements) -> None:
+    turns = [movements]
+    for _ in range(4):
+        turns.append(quarter_turn(turns[-1], QuarterTurn(1.0), seeded()))
+    for row, length in enumerate(movements.length.tolist()):
+        turned = [[-dy, dx] for dx, dy in movements.steps_px[row, :length].tolist()]
+        assert turns[1].steps_px[row, :length].tolist() == turned
+    assert torch.equal(turns[2].steps_px, -movements.steps_px)
+    assert torch.equal(turns[4].steps_px, movements.steps_px)
+
+
+def lengths_along_the_axes(movements: Movements, row: int) -> Counter[tuple[float, ...]]:
+    """How often a movement has each step, up to quarter turns and mirrors."""
+    steps = movements.steps_px[row, : int(movements.length[row])].tolist()
+    return Counter(tuple(sorted(map(abs, step))) for step in steps)
+
+
+@each
+def test_crop_mirror_and_quarter_turn_alone_make_no_new_step(name: str, movements: Movements) -> None:
+    found = AUGMENTATIONS[name](movements, STRONG[name], seeded())
+    rows = range(len(movements))
+    kept = all(lengths_along_the_axes(found, row) <= lengths_along_the_axes(movements, row) for row in rows)
+    assert kept is (name in ("crop", "mirror", "quarter_turn"))
 
 
 def cuts_by_loop(movements: Movements, row: int, strength: float) -> set[tuple[int, int]]:

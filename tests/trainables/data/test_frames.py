@@ -9,7 +9,7 @@ from torch import Tensor
 
 from trainables.core.config import ConfigError
 from trainables.core.seeding import generator
-from trainables.data.augment import augment
+from trainables.data.augment import AUGMENTATIONS, augment
 from trainables.data.canonical import Canonical, Movements, decode, encode, reobserve, turned, with_deltas
 from trainables.data.config import (
     CONDITION_WIDTH,
@@ -18,6 +18,7 @@ from trainables.data.config import (
     GoalShift,
     Jitter,
     Mirror,
+    QuarterTurn,
     TimeStretch,
     TimeWarp,
     VariationsConfig,
@@ -173,6 +174,7 @@ OFF = VariationsConfig(
         replace(OFF, warp=TimeWarp(1.0)),
         replace(OFF, goal=GoalShift(1.0)),
         replace(OFF, mirror=Mirror(1.0)),
+        replace(OFF, quarter_turn=QuarterTurn(1.0)),
         replace(OFF, jitter=Jitter(1.0)),
     ],
     ids=lambda config: ", ".join(config.active()),
@@ -192,6 +194,27 @@ def test_a_mirrored_movement_is_the_mirror_image_in_its_frame() -> None:
     torch.testing.assert_close(rest_of_quarter_turns(other.angle), -rest, rtol=0, atol=1e-12)
     mirrored = steps_in_frame(one, "quarter_turn") * flip
     torch.testing.assert_close(steps_in_frame(other, "quarter_turn"), mirrored, rtol=0, atol=1e-9)
+
+
+def test_a_quarter_turn_changes_what_tells_horizontal_from_vertical_alone() -> None:
+    """In no frame the steps; of the columns the sign of cos(2 angle). Two turns change nothing: they need no option.
+
+    But for exact diagonals, which are 45 degrees from two axes.
+    """
+    net = walks().steps_px.sum(dim=1).abs()
+    movements = walks().take((net[:, 0] != net[:, 1]).nonzero().squeeze(1))
+    assert len(movements) >= 50
+    once = AUGMENTATIONS["quarter_turn"](movements, QuarterTurn(1.0), generator(0, "turn"))
+    twice = AUGMENTATIONS["quarter_turn"](once, QuarterTurn(1.0), generator(0, "turn"))
+    real, turned_once, turned_twice = (encode(each, FORM) for each in (movements, once, twice))
+    for name, frame in FRAMES.items():
+        for other in (turned_once, turned_twice):
+            found, expected = (steps_in_frame(each, name) for each in (other, real))
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+        columns = [frame.columns(each.angle) for each in (real, turned_once, turned_twice)]
+        sign = torch.tensor([1.0, -1.0]).double()[: frame.width]
+        torch.testing.assert_close(columns[1], columns[0] * sign, rtol=0, atol=1e-12)
+        torch.testing.assert_close(columns[2], columns[0], rtol=0, atol=1e-12)
 
 
 def test_steps_of_the_chord_are_left_as_they_are_to_the_last_bit() -> None:

@@ -22,6 +22,7 @@ from trainables.diffusion.loop import autocast, epochs, optimise
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.noise.schedule import cosine_schedule
+from trainables.diffusion.noise.times import TIMES
 from trainables.diffusion.objective import Objective, StepRandomness, diffusion_loss, sample_randomness, shard
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
@@ -259,6 +260,22 @@ def test_a_network_that_predicts_the_noise_learns_as_well() -> None:
     start, *_, end = epochs(noise)
     assert start.metrics[names.VAL_REJECTED] == 1.0
     assert names.VAL_AUC_EXCESS not in start.metrics
+    assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
+
+
+def test_the_validation_loss_takes_uniform_times_whatever_the_training_takes() -> None:
+    uniform, other = (next(epochs(replace(TINY, diffusion=NoiseConfig(times=times)))) for times in TIMES)
+    assert other.metrics[names.VAL_LOSS] == uniform.metrics[names.VAL_LOSS]
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(
+    "noise",
+    [NoiseConfig(times="lognormal", min_snr_gamma=0), NoiseConfig(objective="flow", schedule="linear")],
+    ids=["log-normal times", "straight path"],
+)
+def test_other_processes_learn_as_well(noise: NoiseConfig) -> None:
+    start, *_, end = epochs(replace(TINY, steps_per_epoch=30, diffusion=noise))
     assert end.metrics[names.VAL_LOSS] < 0.9 * start.metrics[names.VAL_LOSS]
 
 

@@ -17,7 +17,9 @@ from trainables.diffusion.noise.schedule import (
     Schedule,
     cosine_schedule,
     diffuse,
+    linear_schedule,
     log_snr_schedule,
+    signal_and_noise,
     velocity,
 )
 from trainables.diffusion.samplers import (
@@ -96,6 +98,25 @@ def test_ddim_is_its_definition_step_by_step(s: float, steps: int) -> None:
         )
         factor *= (a_next * a * s**2 + b_next * b) / (a**2 * s**2 + b**2)
     torch.testing.assert_close(found, factor * start(), rtol=1e-9, atol=1e-12)
+
+
+@spacings
+@pytest.mark.parametrize("steps", [1, 2, 3, 10])
+def test_ddim_on_the_linear_schedule_takes_euler_steps_along_the_straight_path(spacing: str, steps: int) -> None:
+    """x_s = x_t + (s - t) u of rectified flow, at s of each time and 0 at last, for any network."""
+    schedule = linear_schedule(1000)
+    times = times_of(steps, spacing, schedule)
+
+    def network(x_t: Tensor, t: Tensor, *_: object) -> Tensor:
+        return torch.sin(3 * x_t) + t[:, None, None] / 1000
+
+    found = ddim(bound(network, None, 1.0, PREDICTIONS["flow"], schedule), schedule, start(), times)
+    x, s = start(), [(t + 0.5) / 1000 for t in times.tolist()] + [0.0]
+    norm = [math.hypot(1 - at, at) for at in s]
+    x = norm[0] * x
+    for k, t in enumerate(times.tolist()):
+        x = x + (s[k + 1] - s[k]) * network(x / norm[k], torch.full((len(x),), t))
+    torch.testing.assert_close(found, x, rtol=0.0, atol=2e-5)  # levels of a network call are float32
 
 
 @spacings
@@ -336,8 +357,14 @@ def conditional_model(calls: list[int]) -> Model:
     return model
 
 
-def bound(model: Model, condition: Tensor | None, w: float, prediction: Prediction = PREDICTIONS["v"]) -> Velocity:
-    return guided(model, MASK, condition, SCHEDULE, prediction, w)
+def bound(
+    model: Model,
+    condition: Tensor | None,
+    w: float,
+    prediction: Prediction = PREDICTIONS["v"],
+    schedule: Schedule = SCHEDULE,
+) -> Velocity:
+    return guided(model, MASK, condition, schedule, prediction, w)
 
 
 @pytest.mark.parametrize("w", [0.0, 0.5, 1.0, 2.0, -1.0])
@@ -371,18 +398,18 @@ def test_every_prediction_type_is_converted_to_a_velocity(kind: str, t: int) -> 
 
 @samplers
 @spacings
-def test_a_network_that_predicts_eps_samples_like_one_that_predicts_v(name: str, spacing: str) -> None:
-    """On Gaussian data both are exact; they start at other times, so they agree up to the error of the solver."""
+def test_networks_of_all_predictions_sample_alike(name: str, spacing: str) -> None:
+    """On Gaussian data all are exact; they start at other times, so they agree up to the error of the solver."""
 
     def output(kind: str, x_t: Tensor, t: Tensor, *_: object) -> Tensor:
         v = gaussian_velocity(SCHEDULE, 0.5)(x_t, t, None)
-        a, b = SCHEDULE.alpha[t][:, None, None], SCHEDULE.sigma[t][:, None, None]
-        return v if kind == "v" else b * x_t + a * v
+        x_0, eps = signal_and_noise(x_t, v, SCHEDULE.alpha[t][:, None, None], SCHEDULE.sigma[t][:, None, None])
+        return {"v": v, "eps": eps, "flow": eps - x_0}[kind]
 
     found = []
     for kind, prediction in PREDICTIONS.items():
         times = SPACINGS[spacing](SCHEDULE, 100, noisiest_time(SCHEDULE, prediction))
-        found.append(
-            SAMPLERS[name](bound(partial(output, kind), None, 1.0, prediction), SCHEDULE, start(), times, None)
-        )
-    torch.testing.assert_close(found[0], found[1], rtol=0.02, atol=1e-3)
+        velocity_of = bound(partial(output, kind), None, 1.0, prediction)
+        found.append(SAMPLERS[name](velocity_of, SCHEDULE, start(), times, None))
+    for other in found[1:]:
+        torch.testing.assert_close(found[0], other, rtol=0.02, atol=1e-3)

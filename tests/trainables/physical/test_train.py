@@ -66,7 +66,10 @@ def test_a_resumed_run_ends_where_the_whole_one_does(run: tuple[Sequence[Epoch],
 
 def test_a_run_of_another_form_is_not_resumed(run: tuple[Sequence[Epoch], Path]) -> None:
     other = replace(TINY, fit=replace(TINY.fit, form="minimum_jerk"))
-    with pytest.raises(CheckpointError, match=r"made with another configuration; start a new run instead$"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"another configuration, now fit\.form=minimum_jerk \(there: \w+\); start a new run instead$",
+    ):
         next(train.epochs(other, resume=run[1] / "1"))
 
 

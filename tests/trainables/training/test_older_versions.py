@@ -16,7 +16,14 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.eval.generation.metrics import GENERATION
 from trainables.model_registry.publisher import lock_registry
 from trainables.model_registry.registry import DECISION, Registry, decision_today
-from trainables.training.checkpoint import RECORD, load_checkpoint, load_record, resumed, save_checkpoint
+from trainables.training.checkpoint import (
+    RECORD,
+    CheckpointError,
+    load_checkpoint,
+    load_record,
+    resumed,
+    save_checkpoint,
+)
 from trainables.training.manifest import Manifest, differences
 from trainables.training.run_folder import CONFIG, METRICS, best_epoch, opened
 
@@ -40,7 +47,7 @@ def test_a_checkpoint_is_read_and_its_run_resumed(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "old")
     assert build(DetectorConfig, load_record(folder)["config"]) == TODAY
     assert version_of(load_record(folder)) == "0.1.0"
-    with resumed(folder, "detector", plain(TODAY), "d") as (tensors, _):
+    with resumed(folder, "detector", TODAY, "d") as (tensors, _):
         assert torch.equal(tensors["w"], torch.ones(2))
 
 
@@ -76,8 +83,51 @@ def test_the_checkpoint_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> N
     save_checkpoint(tmp_path / "old", {"w": torch.ones(2)}, record)
     found = build(DiffusionConfig, load_record(tmp_path / "old")["config"])
     assert found == build(DiffusionConfig, {"evaluation": {"movements": 60, "folds": 5, "seed": 3}})
-    with resumed(tmp_path / "old", "diffusion", load_record(tmp_path / "old")["config"], "d") as (tensors, _):
+    with resumed(tmp_path / "old", "diffusion", found, "d") as (tensors, _):
         assert torch.equal(tensors["w"], torch.ones(2))
+
+
+OLDER: dict[str, Any] = plain(DiffusionConfig())
+"""The configuration of a generator without keys and groups that are newer than it."""
+del OLDER["motion"], OLDER["diffusion"]["times"], OLDER["data"]["frame"]
+NEWER = (({"diffusion": {"times": "lognormal"}}, "diffusion.times", "uniform", "lognormal"),)
+NEWER += (({"motion": {"ends": True}}, "motion.ends", False, True),)
+
+
+@pytest.mark.parametrize(("change", "key", "former", "now"), NEWER)
+def test_a_key_newer_than_a_checkpoint_has_its_default_there(
+    change: dict[str, Any], key: str, former: object, now: object, tmp_path: Path
+) -> None:
+    save_checkpoint(tmp_path / "old", {"w": torch.ones(2)}, {"kind": "diffusion", "config": OLDER, "data_sha256": "d"})
+    with resumed(tmp_path / "old", "diffusion", DiffusionConfig(), "d") as (tensors, _):
+        assert torch.equal(tensors["w"], torch.ones(2))
+    law = rf"made with another configuration, now {key}={now} \(there: {former}\); start a new run instead$"
+    with (
+        pytest.raises(CheckpointError, match=law),
+        resumed(tmp_path / "old", "diffusion", build(DiffusionConfig, change), "d"),
+    ):
+        pass
+    with (
+        pytest.raises(CheckpointError, match="kind `gan`, but got diffusion"),
+        resumed(tmp_path / "old", "gan", DiffusionConfig(), "d"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(("change", "key", "former", "now"), NEWER)
+def test_a_key_newer_than_a_run_has_its_default_there(
+    change: dict[str, Any], key: str, former: object, now: object, tmp_path: Path
+) -> None:
+    (tmp_path / CONFIG).write_text(yaml.safe_dump({"trainable": "diffusion", "config": OLDER}))
+    (tmp_path / METRICS).write_text('{"epoch": 0}\n')
+    law = f"holds a run with {key}={former}, but now it is {now}; choose another folder"
+    with (
+        pytest.raises(ConfigError, match=law),
+        opened(tmp_path, "diffusion", build(DiffusionConfig, change), GENERATION.epoch_order),
+    ):
+        pass
+    with opened(tmp_path, "diffusion", DiffusionConfig(), GENERATION.epoch_order) as folder:
+        assert folder.metrics() == []  # epoch 0 has no checkpoint, so the run begins anew
 
 
 def test_the_manifest_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> None:
@@ -97,7 +147,7 @@ def test_the_run_of_a_generator_with_a_probe_is_not_continued_under_the_probes_o
     run = {"trainable": "diffusion", "config": json.loads(json.dumps(GENERATOR))}
     (tmp_path / CONFIG).write_text(yaml.safe_dump(run))
     (tmp_path / METRICS).write_text('{"epoch": 0}\n')
-    law = "holds a run with evaluation.probes=None, but now it is .*; choose another folder"
+    law = "holds a run with evaluation.probe=quadratic, but now it is None; choose another folder"
     with (
         pytest.raises(ConfigError, match=law) as exc_info,
         opened(tmp_path, "diffusion", today, GENERATION.epoch_order),

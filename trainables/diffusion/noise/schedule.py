@@ -2,12 +2,25 @@
 
 Here alpha_t is the ROOT of the cumulative product that DDPM calls alpha-bar. Everything speaks of the velocity
 v = alpha_t eps - sigma_t x_0: the pair (x_t, v) is a rotation of (x_0, eps), so both come back without a division,
-x_0 = alpha_t x_t - sigma_t v and eps = sigma_t x_t + alpha_t v. A network may predict v itself, or eps.
+x_0 = alpha_t x_t - sigma_t v and eps = sigma_t x_t + alpha_t v. A network may predict v itself, eps, or the velocity
+of the straight path, u = eps - x_0.
+
+v is the preconditioning of EDM for data of unit variance, which standardised sequences are: with sigma =
+sigma_t / alpha_t its D = c_skip x + c_out F(c_in x) has c_in x = x_t, c_skip x = alpha_t x_t and c_out = sigma_t, so
+that F = -v; and its loss, weighted by 1 / c_out^2, is the unweighted error of v.
+
+The straight path of flow matching, (1 - s) x_0 + s eps, is the schedule `linear` once it is divided by
+sqrt((1 - s)^2 + s^2), so every sampler takes it; the steps of DDIM are then Euler steps along it.
+
+References: Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), table 1,
+    arXiv:2206.00364; Flow Matching for Generative Modeling (Lipman et al., 2023), section 4.1, arXiv:2210.02747; Flow
+    Straight and Fast (Liu et al., 2023), eq. 1, arXiv:2209.03003.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float, Int
@@ -69,7 +82,27 @@ def log_snr_schedule(timesteps: int = 1000, highest: float = 5.0) -> Schedule:
     return Schedule(twice.sigmoid().sqrt(), (-twice).sigmoid().sqrt())
 
 
-SCHEDULES = {"cosine": cosine_schedule, "log_snr": log_snr_schedule}
+def linear_schedule(timesteps: int = 1000) -> Schedule:
+    """Return the straight path (1 - s) x_0 + s eps at unit variance, at s = (t + 1/2) / timesteps.
+
+    (alpha_t, sigma_t) is (1 - s, s) over its norm; the midpoints s hold neither end, so that no coefficient is 0.
+
+    References: Flow Matching for Generative Modeling (Lipman et al., 2023), eq. 20 with sigma_min = 0,
+        arXiv:2210.02747.
+    """
+    require(timesteps >= 1, "`timesteps >= 1`", str(timesteps))
+    s = (torch.arange(timesteps, dtype=torch.float64) + 0.5) / timesteps
+    norm = torch.hypot(1.0 - s, s)
+    return Schedule((1.0 - s) / norm, s / norm)
+
+
+SCHEDULES = {"cosine": cosine_schedule, "log_snr": log_snr_schedule, "linear": linear_schedule}
+
+
+@cache
+def schedule_of(name: str, timesteps: int) -> Schedule:
+    """Return a schedule by its name, made once."""
+    return SCHEDULES[name](timesteps)
 
 
 def diffuse(x_0: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
@@ -109,6 +142,14 @@ def _noise_to_velocity(x_t: Tensor, eps: Tensor, alpha_t: Coefficient, sigma_t: 
     return (eps - sigma_t * x_t) / alpha_t
 
 
+def _flow_to_velocity(x_t: Tensor, u: Tensor, alpha_t: Coefficient, sigma_t: Coefficient) -> Tensor:
+    """v = ((alpha_t - sigma_t) x_t + u) / (alpha_t + sigma_t) for u = eps - x_0; alpha_t + sigma_t is at least 1.
+
+    From x_0 = (x_t - sigma_t u) / (alpha_t + sigma_t) and eps = (x_t + alpha_t u) / (alpha_t + sigma_t).
+    """
+    return ((alpha_t - sigma_t) * x_t + u) / (alpha_t + sigma_t)
+
+
 PREDICTIONS = {
     "v": Prediction(
         target=velocity,
@@ -120,6 +161,11 @@ PREDICTIONS = {
         velocity=_noise_to_velocity,
         weight=lambda snr, gamma: snr.clamp(max=gamma) / snr,
         least_alpha=0.01,  # an error of the output is magnified 100 times at most
+    ),
+    "flow": Prediction(
+        target=lambda x_0, eps, alpha_t, sigma_t: eps - x_0,
+        velocity=_flow_to_velocity,
+        weight=lambda snr, gamma: snr.clamp(max=gamma) / (snr.sqrt() + 1.0).square(),
     ),
 }
 """Weights are those of an x_0 error, min(snr, gamma), in units of the output's error.

@@ -7,9 +7,12 @@ import torch
 
 from trainables.core.config import ConfigError
 from trainables.diffusion.noise.schedule import (
+    PREDICTIONS,
     SCHEDULES,
     cosine_schedule,
     diffuse,
+    linear_schedule,
+    schedule_of,
     signal_and_noise,
     velocity,
 )
@@ -88,6 +91,62 @@ def test_velocity_is_the_derivative_along_the_angle() -> None:
     before, after = (diffuse(x_0, eps, at.cos(), at.sin()) for at in (phi - step, phi + step))
     found = velocity(x_0, eps, phi.cos(), phi.sin())
     torch.testing.assert_close(found, (after - before) / (2 * step), rtol=0.0, atol=1e-9)
+
+
+def test_velocity_is_the_preconditioning_of_edm_for_unit_variance() -> None:
+    """D = c_skip x + c_out F(c_in x) with F = -v, and lambda |D - y|^2 = |v - v_hat|^2 (Karras et al., table 1)."""
+    schedule, random = cosine_schedule(1000), torch.Generator().manual_seed(0)
+    y, n, v_hat = (torch.randn(1000, 3, 2, generator=random, dtype=torch.float64) for _ in range(3))
+    alpha_t, sigma_t = schedule.alpha[:, None, None], schedule.sigma[:, None, None]
+    sigma, sigma_data = sigma_t / alpha_t, 1.0
+    c_skip = sigma_data**2 / (sigma**2 + sigma_data**2)
+    c_out = sigma * sigma_data / (sigma_data**2 + sigma**2).sqrt()
+    c_in = 1 / (sigma**2 + sigma_data**2).sqrt()
+    weight = (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
+    x, x_t = y + sigma * n, diffuse(y, n, alpha_t, sigma_t)
+    torch.testing.assert_close(c_in * x, x_t, rtol=0.0, atol=1e-9)
+    denoised = c_skip * x + c_out * -v_hat
+    torch.testing.assert_close(denoised, signal_and_noise(x_t, v_hat, alpha_t, sigma_t)[0], rtol=0.0, atol=1e-9)
+    v = PREDICTIONS["v"].target(y, n, alpha_t, sigma_t)
+    torch.testing.assert_close(weight * (denoised - y) ** 2, (v - v_hat) ** 2, rtol=1e-6, atol=1e-9)
+    torch.testing.assert_close((y - c_skip * x) / c_out, -v, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("timesteps", [1, 10, 1000])
+def test_the_linear_schedule_is_the_straight_path_at_unit_variance(timesteps: int) -> None:
+    schedule = linear_schedule(timesteps)
+    for t in range(timesteps):
+        s = (t + 0.5) / timesteps
+        norm = math.sqrt((1 - s) ** 2 + s**2)
+        assert float(schedule.alpha[t]) == pytest.approx((1 - s) / norm, rel=1e-12)
+        assert float(schedule.sigma[t]) == pytest.approx(s / norm, rel=1e-12)
+
+
+@schedules
+@pytest.mark.parametrize("kind", ["v", "flow"])
+def test_the_data_are_recovered_from_every_prediction_at_every_t(name: str, kind: str) -> None:
+    schedule, prediction, random = SCHEDULES[name](1000), PREDICTIONS[kind], torch.Generator().manual_seed(0)
+    x_0, eps = (torch.randn(1000, 3, 2, generator=random, dtype=torch.float64) for _ in range(2))
+    alpha_t, sigma_t = schedule.alpha[:, None, None], schedule.sigma[:, None, None]
+    x_t, output = diffuse(x_0, eps, alpha_t, sigma_t), prediction.target(x_0, eps, alpha_t, sigma_t)
+    v = prediction.velocity(x_t, output, alpha_t, sigma_t)
+    torch.testing.assert_close(signal_and_noise(x_t, v, alpha_t, sigma_t)[0], x_0, rtol=0.0, atol=1e-13)
+
+
+def test_flow_is_the_derivative_along_the_straight_path() -> None:
+    """u = d/ds ((1 - s) x_0 + s eps), the path before it is scaled to unit variance."""
+    s, step = torch.linspace(0.1, 0.9, 7, dtype=torch.float64), 1e-5
+    x_0, eps = torch.full_like(s, 1.7), torch.full_like(s, -0.4)
+    before, after = (diffuse(x_0, eps, 1 - at, at) for at in (s - step, s + step))
+    norm = torch.hypot(1 - s, s)
+    found = PREDICTIONS["flow"].target(x_0, eps, (1 - s) / norm, s / norm)
+    torch.testing.assert_close(found, (after - before) / (2 * step), rtol=0.0, atol=1e-9)
+
+
+@schedules
+def test_a_schedule_is_made_once(name: str) -> None:
+    assert schedule_of(name, 50) is schedule_of(name, 50)
+    assert torch.equal(schedule_of(name, 50).alpha, SCHEDULES[name](50).alpha)
 
 
 @schedules
