@@ -15,7 +15,7 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.state import INIT_FROM, KIND, REWEIGHT, State
 from trainables.generation.selection.loss_weights import LossWeights, loss_weights
 from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, load_record, select, weights_that_fit
-from trainables.training.checkpoint_record import require_not_distilled, require_same_data
+from trainables.training.checkpoint_record import SELECTOR, require_not_distilled, require_same_data
 
 NETWORK = ("model", "motion", "diffusion", "latent", "data")  # groups of keys that a network was trained for
 
@@ -59,7 +59,7 @@ def movement_weights(config: DiffusionConfig, splits: DataSplits) -> LossWeights
     if model.selector is None:
         remedy = f"fit one with `python -m platform.selector ckpt={folder}`"
         raise CheckpointError(f"{folder}: expected a checkpoint with a selector for reweight.checkpoint; {remedy}")
-    require_same_data(folder, model.selector.record, splits.sha256)
+    require_same_data(folder / SELECTOR, model.selector.record, splits.sha256)
     return loss_weights(model.selector, splits["train"], model.canonical, model.training_conditions, config.reweight)
 
 
