@@ -106,6 +106,19 @@ def test_the_sampling_command_takes_candidates(
     assert not (tmp_path / "mixed").exists()
 
 
+def test_the_preset_best_says_which_steps_and_candidates_it_came_to(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One candidate where a row is of a source without a ratio."""
+    wanted = {"of_source": (["source=sapimouse"], 2, 4), "of_all": ([], 20, 1)}
+    for name, (given, steps, candidates) in wanted.items():
+        command = [f"ckpt={fitted}", "n=40", "quality=best", f"out_dir={tmp_path / name}", "format=[npy]", *given]
+        assert generate(command) == 0
+        assert f"quality=best: steps={steps}, candidates={candidates}" in capsys.readouterr().out.replace("\n", " ")
+        record = json.loads((tmp_path / name / "samples.json").read_text())
+        assert (record["sampling"]["steps"], record["sampling"]["candidates"]) == (steps, candidates)
+
+
 def of_other_data(folder: Path) -> None:
     record = json.loads((folder / RECORD).read_text())
     (folder / RECORD).write_text(json.dumps({**record, "data_sha256": "0" * 64}))

@@ -101,7 +101,7 @@ def _out_of_fold(
 
 def _account(weights: Floats) -> dict[str, float]:
     """Return the movements, the smallest and the largest weight, and so many of equal weight as would vary as much."""
-    effective = float(effective_candidates(weights / weights.sum()))
+    (effective,) = effective_candidates(weights[None] / weights.sum()).tolist()
     return {
         "movements": len(weights),
         "smallest": float(weights.min()),

@@ -107,14 +107,21 @@ class Selector:
 
     def require_sources(self, conditions: Conditions) -> None:
         """Raise ConfigError unless every row is of a source whose ratio was fitted."""
-        names = (*conditions.sources, "unknown")
-        wanted = {names[index] for index in conditions.source.unique().tolist()}
-        missing = ", ".join(sorted(wanted - self.ratios.keys()))
+        missing = ", ".join(self._missing(conditions))
         known = ", ".join(sorted(self.ratios))
         remedy = "ask for one of these sources, or fit the selector to the other (source_names=[...])"
         require(
             not missing, f"conditions of the sources of the selector ({known}) with candidates > 1", missing, remedy
         )
+
+    def covers(self, conditions: Conditions) -> bool:
+        """Return whether every row is of a source whose ratio was fitted."""
+        return not self._missing(conditions)
+
+    def _missing(self, conditions: Conditions) -> list[str]:
+        names = (*conditions.sources, "unknown")
+        wanted = {names[index] for index in conditions.source.unique().tolist()}
+        return sorted(wanted - self.ratios.keys())
 
     def chosen(
         self, movements: Movements, conditions: Conditions, keys: Sequence[Key]
