@@ -174,7 +174,7 @@ class Generator:
 
         Args:
             quality: A key of `QUALITIES`; None: no preset.
-            conditions: That are sampled under; `best` takes candidates where the selector was fitted to their sources.
+            conditions: Of the sources asked for; `best` takes candidates where the selector was fitted to all of them.
 
         Raises:
             ConfigError: they break a law, ask for more steps than there are diffusion times or for other network calls

@@ -32,7 +32,8 @@ def sample(config: SampleConfig) -> int:
     source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
-    source = replace(source, sampling=source.sampling_with(config.changes, config.quality, conditions))
+    asked = conditions if row_ids else source.training_conditions  # not the drawn ones: more rows change no row
+    source = replace(source, sampling=source.sampling_with(config.changes, config.quality, asked))
     source.require_selectable(conditions)  # before anything is written
     n = len(conditions)
     folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
