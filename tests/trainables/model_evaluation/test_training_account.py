@@ -37,8 +37,8 @@ def test_every_frame_has_its_sentence() -> None:
                 "Averaged weights: power function of a relative width of 0.1 of the steps.",
                 "Training began with the weights aaaaaaaaaaaaaaaa.",
                 (
-                    "Movements were weighted in the loss by the selector cccccccccccccccc, strength 0.5, weights at most "
-                    "5: mouse, pen."
+                    "Movements were weighted in the loss by the selector cccccccccccccccc, strength 0.5, weights at "
+                    "most 5: mouse, pen."
                 ),
             ],
         ),
