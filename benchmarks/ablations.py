@@ -200,7 +200,7 @@ def train(config: DiffusionConfig, checkpoint: Path) -> dict[str, float]:
         TrainingDivergedError: A loss that is not finite.
     """
     splits = load_splits(config.data).with_ends(config.motion.ends)
-    state, measured = trained(config, splits)
+    state, _, measured = trained(config, splits)
     save_state(state, config, splits, checkpoint)
     return {title: measured[name] for title, name in TRAINING.items() if name in measured}
 

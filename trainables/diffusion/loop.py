@@ -124,11 +124,11 @@ def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worke
     return state
 
 
-def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, dict[str, float]]:
+def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, TrainingSet, dict[str, float]]:
     """Train on the training split, and the movements that the configuration adds, without an evaluation in between.
 
     Returns:
-        The state after the last epoch, and the mean parts of its loss.
+        The state after the last epoch, what it was trained on, and the mean parts of its loss.
 
     Raises:
         ConfigError, CheckpointError: Initial weights, or weights in the loss, that do not fit these data.
@@ -141,7 +141,7 @@ def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, dict[st
     while state.epoch < config.epochs:
         measured = train_epoch(state, config, dataset, objective, ALONE)
         state.epoch += 1
-    return state, measured
+    return state, dataset, measured
 
 
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
