@@ -18,6 +18,7 @@ from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, 
 from trainables.training.checkpoint_record import SELECTOR, require_not_distilled, require_same_data
 
 NETWORK = ("model", "motion", "diffusion", "latent", "data")  # groups of keys that a network was trained for
+OF_THE_LOSS = ("model.dropout", "diffusion.min_snr_gamma", "diffusion.condition_dropout", "diffusion.estimate_share")
 
 
 def load_initial_weights(state: State, config: DiffusionConfig, splits: DataSplits) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def load_initial_weights(state: State, config: DiffusionConfig, splits: DataSpli
         own = plain(build(DiffusionConfig, record["config"]))
     mine = plain(config)
     found = [each for group in NETWORK for each in differences(mine[group], own[group], group)]
+    found = [(key, pair) for key, pair in found if key not in OF_THE_LOSS]  # which may be other ones
     require_alike(found, "the network and the data of the initial weights")
     require_same_data(folder, record, splits.sha256)
     averaged = select("ema", tensors)
