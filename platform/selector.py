@@ -17,6 +17,7 @@ and samples under their conditions. Sampling, evaluation and service then take c
   python -m platform.selector ckpt=FOLDER                                  for the sources of the validation split
   python -m platform.selector ckpt=FOLDER source_names=[mine]              for the users of another source
   python -m platform.selector ckpt=FOLDER sampling.steps=8                 for samples of 8 network calls
+  python -m platform.selector ckpt=FOLDER rounds=2                         and a second ratio, of selected samples
   python -m platform.selector ckpt=FOLDER replace=true                     in the place of an earlier one
 
 It is written into the checkpoint's folder and holds for these weights alone. A promotion publishes it with them.

@@ -30,7 +30,6 @@ from benchmarks.support.scarce_grid import (
     subset_rows,
 )
 from trainables.augmentation.config import AugmentationConfig
-from trainables.augmentation.training_set import training_set
 from trainables.core.config import ConfigError
 from trainables.cotraining.config import SIDES
 from trainables.cotraining.models import Models
@@ -110,8 +109,7 @@ def train(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Train
 
 def diffuse(config: DiffusionConfig, splits: DataSplits) -> Trained:
     """Train a diffusion on the training split and the generated movements that the configuration adds."""
-    made = training_set(splits, config.data.canonical, config.augmentation, config.seed)
-    state, _ = loop.trained(config, made)
+    state, made, _ = loop.trained(config, splits)
     sampler = sampler_of(state, config, splits, Objective.of(config.diffusion))
     account = {"generated": len(made.generated), "steps": state.step}
     return Trained(lambda real, seed: sampler.sample_matching(real, seed=seed), account)

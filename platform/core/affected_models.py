@@ -110,6 +110,9 @@ def _parents(record: Mapping[str, Any], folder: Path) -> frozenset[str]:
     hashes += [critic.get("weights_sha256")] if isinstance(critic, Mapping) else []
     distillation = record.get(DISTILLATION)
     hashes += [distillation.get("teacher_sha256")] if isinstance(distillation, Mapping) else []
+    initial, reweight = record.get("init_from"), record.get("reweight")
+    hashes += [initial.get("weights_sha256")] if isinstance(initial, Mapping) else []
+    hashes += [reweight.get("generator_sha256")] if isinstance(reweight, Mapping) else []
     hashes += [negatives.get("frozen"), record.get("frozen"), record.get("model_sha256")]
     hashes.append(record.get("generator_sha256"))  # of a selector
     for one in hashes:

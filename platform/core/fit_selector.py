@@ -1,6 +1,7 @@
 """Fit the selector of a checkpoint and write it into its folder."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,8 @@ from trainables.core.config import build, plain
 from trainables.data.config import DataConfig
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator
-from trainables.generation.selection.fit import Progress, fit_selector, planned_samples
-from trainables.generation.selection.selector import Selector
+from trainables.generation.selection.fit import Progress, SecondRound, fit_selector, planned_samples
+from trainables.generation.selection.selector import SECOND_ROUND, Selector
 from trainables.models import load_generator
 from trainables.training.checkpoint_record import SELECTOR, CheckpointError, load_record, require_same_data
 
@@ -42,22 +43,32 @@ def fit_to_checkpoint(config: SelectorConfig) -> int:
         "data_sha256": splits.sha256,
         "sampling": plain(sampling),
     }
+    single = replace(model, sampling=sampling)
+    second = SecondRound(config.round_candidates, partial(selecting, single, config.round_candidates))
+    candidates = second.candidates if config.rounds > 1 else 0
     with ProgressBars(console=console, transient=True) as bars:
-        samples = bars.add_task("sampling", total=planned_samples(splits["train"], sources, config.ratio))
-        folds = bars.add_task("fitting", total=config.ratio.folds * len(sources))
+        samples = bars.add_task("sampling", total=planned_samples(splits["train"], sources, config.ratio, candidates))
+        folds = bars.add_task("fitting", total=config.ratio.folds * len(sources) * config.rounds)
         progress = Progress(lambda count: bars.advance(samples, count), lambda: bars.advance(folds))
-        single = replace(model, sampling=sampling)
-        selector = fit_selector(single, splits["train"], sources, config.ratio, made_with, progress)
+        rounds = second if config.rounds > 1 else None
+        selector = fit_selector(single, splits["train"], sources, config.ratio, made_with, progress, rounds)
     written = selector.save(folder, replace=config.replace)
     print_table(console, account(selector))
     print_line(console, f"selector: {written.resolve()}")
     return 0
 
 
+def selecting(single: Generator, candidates: int, selector: Selector) -> Generator:
+    """Return the generator that draws each sample from so many candidates by a selector of its own sampling."""
+    return replace(single, selector=selector, sampling=replace(single.sampling, candidates=candidates))
+
+
 def account(selector: Selector) -> Table:
     """Return what the ratio of each source rests on, and how well it parts samples from movements of unseen users."""
-    table = columns("source", ">users", ">movements", ">samples", ">AUC on users outside of the fit")
+    second = [">AUC of selected samples"] if selector.rounds > 1 else []
+    table = columns("source", ">users", ">movements", ">samples", ">AUC on users outside of the fit", *second)
     for source, found in selector.record["fitted"].items():
         counts = (f"{found[key]:,}" for key in ("users", "movements", "samples"))
-        table.add_row(source, *counts, f"{found['auc_of_unseen_users']:.3f}")
+        rounds = [found, found[SECOND_ROUND]] if selector.rounds > 1 else [found]
+        table.add_row(source, *counts, *(f"{each['auc_of_unseen_users']:.3f}" for each in rounds))
     return table

@@ -213,6 +213,19 @@ BEFORE_THE_SERVICE = (
     Run("python -m benchmarks.solver_error CHECKPOINT", "--rows 2"),
     Run("python -m platform.selector ckpt=CHECKPOINT", "ratio.samples=1 ratio.trees=3 ratio.folds=2"),
     Run(
+        "python -m platform.selector ckpt=CHECKPOINT rounds=2 replace=true",
+        "ratio.samples=1 ratio.trees=3 ratio.folds=2 round_candidates=2",
+    ),
+    Run(
+        "python -m platform.train trainable=diffusion trainable.reweight.checkpoint=CHECKPOINT name=reweighted",
+        f"{SAMPLED} trainable.model.base_channels=16 trainable.model.groups=4",
+    ),
+    Run(
+        "python -m platform.train trainable=diffusion trainable.reweight.checkpoint=CHECKPOINT "
+        "trainable.init_from=CHECKPOINT name=tuned",
+        f"{SAMPLED} trainable.model.base_channels=16 trainable.model.groups=4",
+    ),
+    Run(
         "python -m platform.evaluate ckpt=CHECKPOINT sampling.candidates=8 out_dir=evaluation/eight",
         "sampling.candidates=2 metrics=[mmd]",
     ),

@@ -70,6 +70,23 @@ def test_the_same_command_fits_the_same_selector(fitted: Path, tmp_path: Path) -
     assert all(bool((one[name] == other[name]).all()) for name in one)
 
 
+def test_a_second_round_leaves_the_first_as_it_is_and_the_same_command_fits_the_same(
+    fitted: Path, unfitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copies = [Path(shutil.copytree(unfitted, tmp_path / name)) for name in ("one", "other")]
+    for copy in copies:
+        assert fit([f"ckpt={copy}", *SMALL, "rounds=2", "round_candidates=2"]) == 0
+    assert "AUC of selected samples" in capsys.readouterr().out
+    (first, alone), (one, record), (other, _) = (load_checkpoint(folder / SELECTOR) for folder in (fitted, *copies))
+    assert "second_round" not in alone
+    assert record["second_round"] == {"candidates": 2}
+    assert record["fitted"]["sapimouse"]["second_round"]["samples"] <= 120
+    assert all(bool((one[name] == first[name]).all()) for name in first)
+    assert {name.split(".")[1] for name in one.keys() - first.keys()} == {"second"}
+    assert one.keys() == other.keys()
+    assert all(bool((one[name] == other[name]).all()) for name in one)
+
+
 def test_the_sampling_command_takes_candidates(
     fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +104,19 @@ def test_the_sampling_command_takes_candidates(
     assert generate([f"ckpt={fitted}", "n=40", "candidates=4", f"out_dir={tmp_path / 'mixed'}"]) == WRONG_INPUT
     assert "but got cursory; ask for one of these sources" in capsys.readouterr().err
     assert not (tmp_path / "mixed").exists()
+
+
+def test_the_preset_best_says_which_steps_and_candidates_it_came_to(
+    fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One candidate where a row is of a source without a ratio."""
+    wanted = {"of_source": (["source=sapimouse"], 2, 4), "of_all": ([], 20, 1)}
+    for name, (given, steps, candidates) in wanted.items():
+        command = [f"ckpt={fitted}", "n=40", "quality=best", f"out_dir={tmp_path / name}", "format=[npy]", *given]
+        assert generate(command) == 0
+        assert f"quality=best: steps={steps}, candidates={candidates}" in capsys.readouterr().out.replace("\n", " ")
+        record = json.loads((tmp_path / name / "samples.json").read_text())
+        assert (record["sampling"]["steps"], record["sampling"]["candidates"]) == (steps, candidates)
 
 
 def of_other_data(folder: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from trainables.augmentation.config import AugmentationConfig
 from trainables.augmentation.generators import GENERATORS
@@ -33,6 +35,7 @@ class TrainingSet:
 
     Attributes:
         weight: Of a generated movement beside the 1 of a recorded one; None: movements have no weight, and count alike.
+        real_weight: Of each recorded movement beside the 1 of a generated one, in the place of `weight`.
     """
 
     balance: str
@@ -42,6 +45,7 @@ class TrainingSet:
     canonical: CanonicalConfig
     variations: VariationsConfig
     weight: float | None = None
+    real_weight: Float[Tensor, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.real) + len(self.generated)
@@ -54,6 +58,8 @@ class TrainingSet:
     def _beside(self, real: Canonical) -> SequenceDataset:
         """Real movements and the generated ones behind them, weighted if they are."""
         dataset = SequenceDataset(concatenate(real, self.generated), self.statistics)
+        if self.real_weight is not None:
+            return dataset.weighted(torch.cat([self.real_weight, torch.ones(len(self.generated))]))
         if self.weight is None:
             return dataset
         return dataset.weighted(sample_weights(len(real), len(self.generated), self.weight))
@@ -75,7 +81,9 @@ class TrainingSet:
         for rows in torch.randperm(len(self), generator=random).tensor_split(count):
             ascending, recorded = rows.sort().values, len(self.real)
             real, generated = ascending[ascending < recorded], ascending[ascending >= recorded] - recorded
-            yield replace(self, real=self.real.take(real), generated=self.generated.take(generated))
+            weights = None if self.real_weight is None else self.real_weight[real]
+            part = replace(self, real=self.real.take(real), generated=self.generated.take(generated))
+            yield replace(part, real_weight=weights)
 
     @cached_property
     def movements(self) -> Movements:

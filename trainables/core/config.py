@@ -29,6 +29,8 @@ INPUT_PATHS = (
     "critic_checkpoint",
     "agent_checkpoint",
     "teacher",
+    "checkpoint",
+    "init_from",
     "served_folder",
 )
 """Keys of a trainable that name a file or a folder to read."""

@@ -19,7 +19,12 @@ from trainables.core.config import build, require
 from trainables.data.canonical import Canonical, decode, with_deltas
 from trainables.data.config import CONDITION_NAMES, CanonicalConfig
 from trainables.data.splits.statistics import Statistics
-from trainables.diffusion.candidates import fitting_selector
+from trainables.diffusion.candidates import (
+    BEST_CANDIDATES,
+    BEST_CANDIDATES_DISTILLED,
+    best_sampling,
+    fitting_selector,
+)
 from trainables.diffusion.config import MotionConfig
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
@@ -30,7 +35,7 @@ from trainables.diffusion.motion import without_motion
 from trainables.diffusion.noise.schedule import PREDICTIONS, Prediction, Schedule, schedule_of
 from trainables.diffusion.samplers import Correction
 from trainables.diffusion.sampling import draw_sample, sampling_times
-from trainables.diffusion.sampling_config import CALL_KEYS, SamplingChanges, SamplingConfig, preset
+from trainables.diffusion.sampling_config import BEST, CALL_KEYS, SamplingChanges, SamplingConfig, preset
 from trainables.generation.alignment import aligned
 from trainables.generation.blocks import CHUNK, WINDOW, Block, blocks
 from trainables.generation.conditions import (
@@ -162,11 +167,14 @@ class Generator:
             keys = [(seed, number) for number in (rows + first).tolist()]
             yield self.rows(conditions.take(rows), frame.take(rows), keys, sampling)
 
-    def sampling_with(self, changes: SamplingChanges, quality: str | None = None) -> SamplingConfig:
+    def sampling_with(
+        self, changes: SamplingChanges, quality: str | None = None, conditions: Conditions | None = None
+    ) -> SamplingConfig:
         """Return the sampling of the training's evaluation with these changes, which go before those of a preset.
 
         Args:
             quality: A key of `QUALITIES`; None: no preset.
+            conditions: Of the sources asked for; `best` takes candidates where the selector was fitted to all of them.
 
         Raises:
             ConfigError: they break a law, ask for more steps than there are diffusion times or for other network calls
@@ -174,6 +182,9 @@ class Generator:
                 candidates without a selector that was fitted to such samples.
         """
         sampling = changes.over(preset(quality, self.distilled).over(self.sampling))
+        if quality == BEST:
+            candidates = BEST_CANDIDATES_DISTILLED if self.distilled else BEST_CANDIDATES
+            sampling = best_sampling(self.selector, sampling, changes, conditions, candidates)
         self._require_own_calls(sampling)
         sampling_times(sampling, self.schedule, self.prediction)
         if sampling.inpaint:

@@ -25,6 +25,7 @@ from trainables.diffusion.noise.config import NoiseConfig
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.generation.config import EvaluationConfig
+from trainables.generation.selection.config import ReweightConfig
 from trainables.training import metric_names as names
 
 WIDEST = 0.28  # widths above 12^-1/2 = 0.289 have no power function
@@ -107,6 +108,10 @@ class DiffusionConfig:
     batch_size: Annotated[int, Range(ge=2)] = 64  # movements per optimiser step, of all workers together
     data: DataConfig = field(default_factory=DataConfig)
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    # checkpoint folder of a diffusion of the same data and network, whose averaged weights the training begins with;
+    # empty: it begins with new ones
+    init_from: str = ""
+    reweight: ReweightConfig = field(default_factory=ReweightConfig)  # weights of training movements in the loss
     latent: LatentConfig = field(default_factory=LatentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)

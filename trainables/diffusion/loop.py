@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,8 +40,9 @@ from trainables.diffusion.objective import (
     sample_randomness,
     shard,
 )
+from trainables.diffusion.origins import load_initial_weights, movement_weights, require_same_weights
 from trainables.diffusion.ranking_term import condition_queue, draw_negatives
-from trainables.diffusion.state import State, initial_state, restore_state, save_state
+from trainables.diffusion.state import REWEIGHT, State, initial_state, restore_state, save_state
 from trainables.diffusion.validation import sampler_of, validation_loss
 from trainables.eval.generation.training_plots import training_plots
 from trainables.eval.generation.validator import Validator
@@ -63,14 +65,16 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
     """
     require_shares(config, worker)
     splits = load_splits(config.data).with_ends(config.motion.ends)
-    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    dataset, origin = weighted_training_set(config, splits)
     objective = Objective.of(config.diffusion)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
     if resume is not None:
         state = initial_state(config, worker, splits.statistics.condition_width)
         restore_state(state, config, splits, resume)
+        require_same_weights(resume, state, origin)
     else:
-        state = untrained_state(config, dataset, worker)
+        state = initialised_state(config, splits, dataset, worker)
+        state.origin = {**state.origin, **origin}
         yield _evaluate(state, config, splits, objective, validator, {}, worker)
     while state.epoch < config.epochs and not _exhausted(state, config, worker):
         training = train_epoch(state, config, dataset, objective, worker)
@@ -93,6 +97,24 @@ def require_shares(config: DiffusionConfig, worker: Worker) -> None:
     )
 
 
+def weighted_training_set(config: DiffusionConfig, splits: DataSplits) -> tuple[TrainingSet, dict[str, Any]]:
+    """Return the training set, its recorded movements weighted where a selector is named, and how, for the record."""
+    weights = movement_weights(config, splits)
+    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
+    if weights is None:
+        return dataset, {}
+    return replace(dataset, real_weight=weights.weight), {REWEIGHT: weights.account}
+
+
+def initialised_state(config: DiffusionConfig, splits: DataSplits, dataset: TrainingSet, worker: Worker) -> State:
+    """Return the state before the first step, with the weights of `config.init_from` where it names a checkpoint."""
+    if not config.init_from:
+        return untrained_state(config, dataset, worker)
+    state = initial_state(config, worker, dataset.statistics.condition_width)
+    state.origin = load_initial_weights(state, config, splits)
+    return state
+
+
 def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worker) -> State:
     """Return the state before the first step; the autoencoder of a latent diffusion is fitted."""
     state = initial_state(config, worker, dataset.statistics.condition_width)
@@ -102,21 +124,24 @@ def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worke
     return state
 
 
-def trained(config: DiffusionConfig, dataset: TrainingSet) -> tuple[State, dict[str, float]]:
-    """Train to the end without an evaluation in between.
+def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, TrainingSet, dict[str, float]]:
+    """Train on the training split, and the movements that the configuration adds, without an evaluation in between.
 
     Returns:
-        The state after the last epoch, and the mean parts of its loss.
+        The state after the last epoch, what it was trained on, and the mean parts of its loss.
 
     Raises:
+        ConfigError, CheckpointError: Initial weights, or weights in the loss, that do not fit these data.
         TrainingDivergedError: a loss that is not finite.
     """
+    dataset, origin = weighted_training_set(config, splits)
     objective = Objective.of(config.diffusion)
-    state, measured = untrained_state(config, dataset, ALONE), dict[str, float]()
+    state, measured = initialised_state(config, splits, dataset, ALONE), dict[str, float]()
+    state.origin = {**state.origin, **origin}
     while state.epoch < config.epochs:
         measured = train_epoch(state, config, dataset, objective, ALONE)
         state.epoch += 1
-    return state, measured
+    return state, dataset, measured
 
 
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:

@@ -32,7 +32,8 @@ def sample(config: SampleConfig) -> int:
     source = load_generator(Path(config.ckpt), config.device).of_source(config.source)
     canonical = source.canonical_at(config.seq_len or source.canonical.sequence_length)
     conditions, row_ids = _conditions(config, source, canonical)
-    source = replace(source, sampling=source.sampling_with(config.changes, config.quality))  # its laws first
+    asked = conditions if row_ids else source.training_conditions  # not the drawn ones: more rows change no row
+    source = replace(source, sampling=source.sampling_with(config.changes, config.quality, asked))
     source.require_selectable(conditions)  # before anything is written
     n = len(conditions)
     folder, shape = Path(config.out_dir), (n, canonical.sequence_length, canonical.form.channels)
@@ -41,7 +42,7 @@ def sample(config: SampleConfig) -> int:
         for window in sampled(source, conditions, canonical, config, row_ids):
             files.write(window)
             progress.advance(task, len(window))
-    Console().print(f"{n} movements in {folder.resolve()}", highlight=False, soft_wrap=True)
+    Console().print(f"{n} movements in {folder.resolve()}{_preset(config, source)}", highlight=False, soft_wrap=True)
     return 0
 
 
@@ -107,6 +108,12 @@ def read_conditions(path: Path) -> Float[Tensor, "N D"]:
         got = f"{values.dtype} {list(values.shape)}" if isinstance(values, np.ndarray) else "an archive of arrays"
         raise ConfigError(f"cond={path}: expected a table [n, D] of floating-point numbers, but got {got}")
     return torch.from_numpy(values.astype(np.float64))
+
+
+def _preset(config: SampleConfig, source: Generator) -> str:
+    """Return what a preset came to, as text; empty without one."""
+    steps, candidates = source.sampling.steps, source.sampling.candidates
+    return f"; quality={config.quality}: steps={steps}, candidates={candidates}" if config.quality else ""
 
 
 def _selector_of(source: Generator) -> str | None:

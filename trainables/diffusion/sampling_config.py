@@ -64,8 +64,10 @@ class SamplingChanges:
 QUALITY_NAMES = ("fast", "best")
 QUALITIES: dict[str, SamplingChanges] = {
     "fast": SamplingChanges(steps=10),  # half the time, for a little of the quality; 5 lose much of it
-    "best": SamplingChanges(steps=20),  # 40 gave nothing beyond
+    # 40 gave nothing beyond; with candidates where a selector was fitted, see `trainables.diffusion.candidates`
+    "best": SamplingChanges(steps=20),
 }
+BEST = "best"
 
 
 def preset(quality: str | None, distilled: bool) -> SamplingChanges:

@@ -25,6 +25,7 @@ from trainables.training.checkpoint import (
 from trainables.training.worker import Worker
 
 KIND = "diffusion"
+INIT_FROM, REWEIGHT = "init_from", "reweight"  # keys of the record, see `trainables.diffusion.origins`
 
 
 @dataclass
@@ -54,6 +55,7 @@ class State:
 
     Attributes:
         autoencoder: Into the space of the diffusion and back; None if that is the space of the sequences.
+        origin: Plain values for the record of its checkpoints: initial weights and weights in the loss, if there are.
     """
 
     model: nn.Module
@@ -64,6 +66,7 @@ class State:
     epoch: int = 0
     patience: EarlyStopping = field(default_factory=EarlyStopping)
     autoencoder: Autoencoder | None = None
+    origin: Mapping[str, Any] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return weights, moments and averages by name."""
@@ -75,13 +78,14 @@ class State:
         }
 
     def load(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-        """Load the tensors of `tensors`, and the counter of early stopping from a checkpoint's record."""
+        """Load the tensors of `tensors`, and counter of early stopping and origin from a checkpoint's record."""
         self.model.load_state_dict(select("model", tensors))
         self.ema.model.load_state_dict(select("ema", tensors))
         if self.autoencoder is not None:
             self.autoencoder.load_state_dict(select("autoencoder", tensors))
         restore_optimizer(self.optimizer, select("optimizer", tensors))
         self.patience = EarlyStopping(**record["patience"])
+        self.origin = {key: record[key] for key in (INIT_FROM, REWEIGHT) if key in record}
 
 
 def initial_state(config: DiffusionConfig, worker: Worker, condition_width: int = CONDITION_WIDTH) -> State:
@@ -114,7 +118,8 @@ def _untrained(config: DiffusionConfig, worker: Worker) -> Autoencoder | None:
 
 def save_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:
     """Write the state, and what sampling needs beside it, as a checkpoint."""
-    save_training_state(folder, KIND, config, splits, state, record={"patience": vars(state.patience)})
+    record = {"patience": vars(state.patience), **state.origin}
+    save_training_state(folder, KIND, config, splits, state, record=record)
 
 
 def restore_state(state: State, config: DiffusionConfig, splits: DataSplits, folder: Path) -> None:

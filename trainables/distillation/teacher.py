@@ -5,7 +5,7 @@ leaves every second one, so that the times of every student are among the teache
 an estimate from the call before, a step would be no function of x_t.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,12 @@ from trainables.data.splits.data_splits import DataSplits
 from trainables.diffusion.api import Generator, generator_of
 from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig
 from trainables.diffusion.models.unet1d import UNet1D
+from trainables.diffusion.origins import differences, require_alike
 from trainables.diffusion.ranking_config import ContrastiveConfig
 from trainables.diffusion.sampling import sampling_times
 from trainables.diffusion.state import KIND
 from trainables.distillation.config import DistillConfig
+from trainables.generation.selection.config import ReweightConfig
 from trainables.training.checkpoint import CheckpointError, load_checkpoint_of, select, weights_that_fit
 from trainables.training.checkpoint_record import DISTILLATION, require_same_data
 
@@ -55,6 +57,8 @@ class Teacher:
             batch_size=config.batch_size,
             data=config.data,
             model=replace(self.config.model, self_condition=False),
+            init_from="",
+            reweight=ReweightConfig(),
             contrastive=ContrastiveConfig(),
             optim=config.optim,
             early_stopping=EarlyStoppingConfig(),
@@ -100,16 +104,4 @@ def without_estimates(model: torch.nn.Module) -> UNet1D:
 
 def _require_same_form(mine: DataConfig, recorded: Mapping[str, Any]) -> None:
     """Raise ConfigError unless the data are read as those of the teacher were; where they lie may differ."""
-    differences = [*_differences(plain(mine), plain(build(DataConfig, recorded)), "data")]
-    if differences:
-        own, theirs = (", ".join(f"{key}={pair[side]}" for key, pair in differences) for side in (0, 1))
-        keys = " ".join(f"trainable.{key}={pair[1]}" for key, pair in differences)
-        require(False, f"the data of the teacher, {theirs}", own, f"set {keys}")
-
-
-def _differences(mine: Mapping[str, Any], theirs: Mapping[str, Any], at: str) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    for key, value in mine.items():
-        if isinstance(value, Mapping):
-            yield from _differences(value, theirs[key], f"{at}.{key}")
-        elif value != theirs[key] and key not in ("path", "sources"):
-            yield f"{at}.{key}", (value, theirs[key])
+    require_alike([*differences(plain(mine), plain(build(DataConfig, recorded)), "data")], "the data of the teacher")

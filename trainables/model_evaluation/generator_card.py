@@ -24,6 +24,7 @@ from trainables.generation.limits_of_use import LIMITS_OF_USE
 from trainables.model_evaluation.config import EvalConfig
 from trainables.model_evaluation.metric_rows import CONFIDENCE, MetricRow, metric_row, shown_metrics, validator_of
 from trainables.model_evaluation.selection_account import SAME_KIND, SEEN, UNSEEN, probes_of
+from trainables.model_evaluation.training_account import training_account, training_lines
 from trainables.models import load_generator
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_REJECTED
@@ -55,7 +56,7 @@ class GeneratorCard:
     Attributes:
         model: Kind, hash of the weights, number of parameters, epoch, and the model of a pair that samples.
         data: Source, hash, movements and users of each split and source, and numbers of the users of the training.
-        form: Representation, steps, channels, and whether target widths were learnt.
+        form: Representation, steps, channels, whether target widths were learnt, and what the training was done with.
         sampling: Settings of the sampler; None where the generator has none.
         about_sampling: What such a generator does instead.
         selection: Account of the selection among candidates; None where a movement is a single sample.
@@ -160,6 +161,7 @@ class GeneratorCard:
         return [
             f"{form['representation']}, at most {steps} steps of {channels} channels; pixels at {RATE_HZ:g} Hz.",
             f"Conditions: {', '.join(CONDITION_NAMES)}; target widths are {learnt}.",
+            *training_lines(form["training"]),
         ]
 
     def _sampling(self) -> list[str]:
@@ -203,6 +205,7 @@ def card_of(config: EvalConfig, numbers: Numbers, comparison: Comparison) -> Gen
             **plain(source.canonical),
             "channels": source.canonical.form.channels,
             "target_widths": source.training_conditions.tell_widths,
+            "training": training_account(record),
         },
         origin.get("sampling"),
         {

@@ -61,6 +61,8 @@ def test_what_was_made_with_an_affected_model_is_affected(tmp_path: Path) -> Non
     checkpoint(tmp_path / "trunk", "detector", 7, ("b",), frozen=first)
     checkpoint(tmp_path / "goals", "detector", 8, ("b",), critic={"weights_sha256": gan})
     checkpoint(tmp_path / "student", "diffusion", 10, ("b",), distillation={"teacher_sha256": gan})
+    checkpoint(tmp_path / "tuned", "diffusion", 12, ("b",), init_from={"weights_sha256": gan})
+    checkpoint(tmp_path / "reweighted", "diffusion", 13, ("b",), reweight={"generator_sha256": gan})
     checkpoint(tmp_path / "gan" / "selector", "selector", 10, generator_sha256=gan)
     checkpoint(tmp_path / "clean" / "selector", "selector", 11, generator_sha256=clean)
     checkpoint(tmp_path / "others", "detector", 9, ("b",), critic={"weights_sha256": clean})
@@ -73,6 +75,8 @@ def test_what_was_made_with_an_affected_model_is_affected(tmp_path: Path) -> Non
         "trunk": f"made with {tmp_path / 'first'}, which is affected",
         "gan/selector": f"made with {tmp_path / 'gan'}, which is affected",
         "goals": f"made with {tmp_path / 'gan'}, which is affected",
+        "tuned": f"made with {tmp_path / 'gan'}, which is affected",
+        "reweighted": f"made with {tmp_path / 'gan'}, which is affected",
         "student": f"made with {tmp_path / 'gan'}, which is affected",
     }
     assert unknown == {}

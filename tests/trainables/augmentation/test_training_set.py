@@ -225,6 +225,24 @@ def test_a_weighted_set_has_as_many_generated_movements_each_of_one_weight(
         training_set_with(splits, FORM, few, 0.0, variations)
 
 
+def test_weights_of_recorded_movements_stay_with_them_in_parts_and_generated_ones_have_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = varied_set(FORM, OFF, alpha=0.1)
+    real, weight = len(whole.real), whole.real.distance_px.float()
+    weighted = replace(whole, real_weight=weight)
+    found = weighted.dataset.weight
+    assert found is not None
+    assert torch.equal(found[:real], weight)
+    assert found[real:].tolist() == [1.0] * len(whole.generated)
+    monkeypatch.setattr("trainables.augmentation.training_set.PART", len(whole) // 3)
+    parts = [*weighted.parts(seeded())]
+    assert len(parts) > 1
+    for part in parts:
+        assert part.real_weight is not None
+        assert torch.equal(part.real_weight, part.real.distance_px.float())
+
+
 # passes
 
 

@@ -375,6 +375,13 @@ def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
     assert "Names of these users: `users` in record.json of the checkpoint." in text
     assert not any(user in text for user in record["users"]["train"])
     assert "Chord alignment is on" in text
+    assert "Frame: chord: movements are seen turned, with their net displacement along +x." in text
+    assert "Still steps: decided by rounding to pixels alone" in text
+    optim, training = record["config"]["optim"], card["form"]["training"]
+    assert f"Averaged weights: decay {optim['ema_decay']:g} per step" in text
+    assert training["averaging"] == {"ema_decay": optim["ema_decay"]}
+    assert (training["frame"], training["motion"]) == ("chord", {"channel": False, "ends": False})
+    assert (training["init_from"], training["reweight"]) == (None, None)
     assert names.VAL_REJECTED not in card["metrics"]
 
 

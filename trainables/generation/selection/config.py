@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from trainables.core.bounds import AnyInt, Choice, Distinct, Length, PositiveFloat, PositiveInt, Range, check
+from trainables.core.bounds import (
+    AnyInt,
+    Choice,
+    Distinct,
+    Length,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    check,
+)
 
 MAX_CANDIDATES = 64  # of a sample: effective candidates grow slower than their cost, long before
 Candidates = Annotated[int, Range(ge=1, le=MAX_CANDIDATES)]
@@ -30,6 +40,21 @@ class RatioConfig:
     # square
     max_ratio: Annotated[float, Range(gt=1, lt=1e6)] = 20.0
     seed: AnyInt = 0  # of samples, folds and trees
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReweightConfig:
+    """Weights of training movements in the loss, by the ratio of an earlier checkpoint's selector."""
+
+    # checkpoint folder of a diffusion of the same data with a selector; empty: every movement counts alike
+    checkpoint: str = ""
+    strength: NonNegativeFloat = 1.0  # power of the ratio; 0: every movement counts alike
+    max_weight: Annotated[float, Range(gt=1, lt=1e6)] = (
+        5.0  # largest weight, and 1 over the smallest, before their mean
+    )
 
     def __post_init__(self) -> None:
         check(self)

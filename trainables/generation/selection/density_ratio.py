@@ -32,6 +32,7 @@ from trainables.generation.selection.config import RatioConfig
 from trainables.training.checkpoint import flatten, select
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 WEAK = 1e6  # inverse strength of the regularisation of the calibration: none to speak of
 SEED_LIMIT = 2**32  # of scikit-learn
 
@@ -57,6 +58,17 @@ class DensityRatio:
         """Return log r [N] of rows [N, F], within +-log R."""
         score = np.stack([trees(table) for trees in self.trees]).mean(axis=0)
         return self.calibrated(score)
+
+    def out_of_fold(self, table: Floats, fold: Ints) -> Floats:
+        """Return log r [N] of rows of users of the fit, each by the model that was not fitted to its user.
+
+        Args:
+            fold: Number [N] of the fold of each row's user, see `folds_of_users`; -1: the user was in none, and the
+                mean of all models scores the row.
+        """
+        scores = np.stack([trees(table) for trees in self.trees])
+        own = np.where(fold < 0, scores.mean(axis=0), scores[fold, np.arange(len(fold))])
+        return self.calibrated(own)
 
     def calibrated(self, score: Floats) -> Floats:
         """Return log r of scores."""
@@ -84,16 +96,14 @@ class DensityRatio:
         Raises:
             ConfigError: Fewer users than folds.
         """
-        users = len(set(owners))
-        law, remedy = f"`training users of the source >= ratio.folds = {config.folds}`", "set fewer ratio.folds"
-        require(users >= config.folds, law, f"{users} users", remedy)
+        fold_of = folds_of_users(owners, config)
         table, labels = np.concatenate([real, sampled]), np.repeat([1, 0], [len(real), len(sampled)])
         weights = np.where(labels == 1, 0.5 / len(real), 0.5 / len(sampled)) * len(labels)
-        seed = derive(config.seed, "ratio") % SEED_LIMIT
-        folds = GroupKFold(config.folds, shuffle=True, random_state=seed)
-        scores, trees = np.empty(len(labels)), []
+        fold = np.array([fold_of[owner] for owner in (*owners, *sampled_owners)])
+        seed, scores, trees = _seed(config), np.empty(len(labels)), []
         with threadpool_limits(limits=1):
-            for others, own in folds.split(table, labels, [*owners, *sampled_owners]):
+            for number in range(config.folds):
+                others, own = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
                 classifier = HistGradientBoostingClassifier(
                     max_iter=config.trees,
                     learning_rate=config.learning_rate,
@@ -122,6 +132,23 @@ class DensityRatio:
         if not trees or max_ratio <= 1:
             raise ValueError(f"{folds} folds and a largest ratio of {max_ratio}")
         return cls(trees, slope, intercept, max_ratio, auc)
+
+
+def folds_of_users(owners: Sequence[str], config: RatioConfig) -> dict[str, int]:
+    """Return the number of the fold of each user: that of the model which is not fitted to the user's movements.
+
+    Raises:
+        ConfigError: Fewer users than folds.
+    """
+    users = sorted(set(owners))
+    law, remedy = f"`training users of the source >= ratio.folds = {config.folds}`", "set fewer ratio.folds"
+    require(len(users) >= config.folds, law, f"{len(users)} users", remedy)
+    folds = GroupKFold(config.folds, shuffle=True, random_state=_seed(config)).split(users, groups=users)
+    return {users[row]: number for number, (_, own) in enumerate(folds) for row in own}
+
+
+def _seed(config: RatioConfig) -> int:
+    return derive(config.seed, "ratio") % SEED_LIMIT
 
 
 def calibration(scores: Floats, labels: npt.NDArray[np.int64], weights: Floats) -> tuple[float, float]:

@@ -8,6 +8,7 @@ It is a checkpoint of kind `selector`: nothing is pickled, and a changed file is
 that made the samples of the fit; with any others the ratio would be that of another generator.
 """
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +22,11 @@ from torch import Tensor
 
 from trainables.core.atomic_files import staging_path
 from trainables.core.config import require
-from trainables.data.canonical import Movements, encode, usable
+from trainables.data.canonical import Canonical, Movements, encode, usable
 from trainables.data.config import MINIMUM_STEPS, CanonicalConfig
 from trainables.generation.conditions import Conditions
 from trainables.generation.selection.columns import Columns
-from trainables.generation.selection.density_ratio import DensityRatio
+from trainables.generation.selection.density_ratio import DensityRatio, Ints
 from trainables.generation.selection.resampling import Floats, Key, drawn, weights_of
 from trainables.training.checkpoint import (
     CheckpointError,
@@ -37,14 +38,45 @@ from trainables.training.checkpoint import (
 from trainables.training.checkpoint_record import SELECTOR
 
 KIND = "selector"
+SECOND_ROUND = "second_round"  # key of the record: candidates of the samples that the second ratio was fitted to
 
 
 @dataclass(frozen=True, eq=False)
 class SourceRatio:
-    """The ratio of one source with its columns."""
+    """The ratio of one source with its columns.
+
+    Attributes:
+        ratio: p_real / p_sampled.
+        second: p_real / p_selected, of samples that were drawn by `ratio`; None: one round was fitted.
+    """
 
     columns: Columns
     ratio: DensityRatio
+    second: DensityRatio | None = None
+
+    def __call__(self, observed: Canonical, raw: Float[Tensor, "N D"], angle: Float[Tensor, "N"]) -> Floats:
+        """Return log r [N] of movements under the conditions that were asked for, see `of_table`."""
+        return self.of_table(self.columns(observed, raw, angle))
+
+    def of_table(self, table: Floats) -> Floats:
+        """Return log r [N] of rows of columns: the sum of both rounds, within the bound of one, +-log R."""
+        first = self.ratio(table)
+        return first if self.second is None else self._bounded(first + self.second(table))
+
+    def out_of_fold(self, table: Floats, fold: Ints) -> Floats:
+        """Return log r [N] of rows of columns of training users, see `DensityRatio.out_of_fold`."""
+        first = self.ratio.out_of_fold(table, fold)
+        return first if self.second is None else self._bounded(first + self.second.out_of_fold(table, fold))
+
+    def _bounded(self, log_ratio: Floats) -> Floats:
+        bound = math.log(self.ratio.max_ratio)
+        values: Floats = np.clip(log_ratio, -bound, bound)
+        return values
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return columns and ratios by name; `_ratio_of` inverts it."""
+        second = {} if self.second is None else flatten("second", self.second.tensors())
+        return {**flatten("columns", self.columns.tensors()), **flatten("ratio", self.ratio.tensors()), **second}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,20 +96,32 @@ class Selector:
         return tuple(self.record["config"]["columns"])
 
     @property
+    def rounds(self) -> int:
+        """Number of ratios whose product weighs a candidate."""
+        return 2 if SECOND_ROUND in self.record else 1
+
+    @property
     def sampling(self) -> Mapping[str, Any]:
         """Settings of the sampler that made the samples of the fit; without the number of candidates."""
         return dict(self.record["sampling"])
 
     def require_sources(self, conditions: Conditions) -> None:
         """Raise ConfigError unless every row is of a source whose ratio was fitted."""
-        names = (*conditions.sources, "unknown")
-        wanted = {names[index] for index in conditions.source.unique().tolist()}
-        missing = ", ".join(sorted(wanted - self.ratios.keys()))
+        missing = ", ".join(self._missing(conditions))
         known = ", ".join(sorted(self.ratios))
         remedy = "ask for one of these sources, or fit the selector to the other (source_names=[...])"
         require(
             not missing, f"conditions of the sources of the selector ({known}) with candidates > 1", missing, remedy
         )
+
+    def covers(self, conditions: Conditions) -> bool:
+        """Return whether every row is of a source whose ratio was fitted."""
+        return not self._missing(conditions)
+
+    def _missing(self, conditions: Conditions) -> list[str]:
+        names = (*conditions.sources, "unknown")
+        wanted = {names[index] for index in conditions.source.unique().tolist()}
+        return sorted(wanted - self.ratios.keys())
 
     def chosen(
         self, movements: Movements, conditions: Conditions, keys: Sequence[Key]
@@ -112,8 +156,7 @@ class Selector:
         if len(rows):
             raw, angle = condition.raw.expand(len(rows), -1), condition.angle.expand(len(rows))
             fits[rows.numpy()] = True
-            table = of_source.columns(encode(at_length.take(rows), form), raw, angle)
-            log_ratio[rows.numpy()] = of_source.ratio(table)
+            log_ratio[rows.numpy()] = of_source(encode(at_length.take(rows), form), raw, angle)
         return weights_of(log_ratio, fits)
 
     def save(self, checkpoint: Path, *, replace: bool = False) -> Path:
@@ -127,9 +170,7 @@ class Selector:
             raise CheckpointError(f"{folder}: exists already; give replace=true to fit it again")
         tensors: dict[str, Tensor] = {}
         for number, source in enumerate(self.record["sources"]):
-            one = self.ratios[source]
-            parts = {**flatten("columns", one.columns.tensors()), **flatten("ratio", one.ratio.tensors())}
-            tensors |= flatten(f"source{number}", parts)
+            tensors |= flatten(f"source{number}", self.ratios[source].tensors())
         written = staging_path(folder)
         shutil.rmtree(written, ignore_errors=True)
         save_checkpoint(written, tensors, {**self.record, "kind": KIND})
@@ -160,7 +201,7 @@ def load_selector(checkpoint: Path, weights_sha256: str) -> Selector | None:
     try:
         return Selector(
             {
-                source: _ratio_of(select(f"source{number}", tensors), record["config"]["columns"])
+                source: _ratio_of(select(f"source{number}", tensors), record)
                 for number, source in enumerate(record["sources"])
             },
             record,
@@ -169,9 +210,10 @@ def load_selector(checkpoint: Path, weights_sha256: str) -> Selector | None:
         raise CheckpointError(f"{folder}: not a whole selector ({error}); remove it, and fit it again") from None
 
 
-def _ratio_of(tensors: Mapping[str, Tensor], groups: list[str]) -> SourceRatio:
-    columns = Columns.of_tensors(groups, select("columns", tensors))
-    ratio = DensityRatio.of_tensors(select("ratio", tensors))
-    if any(trees.columns != len(columns.names) for trees in ratio.trees):
-        raise ValueError(f"trees of {ratio.trees[0].columns} columns beside {len(columns.names)}")
-    return SourceRatio(columns, ratio)
+def _ratio_of(tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> SourceRatio:
+    columns = Columns.of_tensors(record["config"]["columns"], select("columns", tensors))
+    rounds = ("ratio", "second") if SECOND_ROUND in record else ("ratio",)
+    ratios = [DensityRatio.of_tensors(select(name, tensors)) for name in rounds]
+    if any(trees.columns != len(columns.names) for ratio in ratios for trees in ratio.trees):
+        raise ValueError(f"trees of {ratios[0].trees[0].columns} columns beside {len(columns.names)}")
+    return SourceRatio(columns, *ratios)

@@ -19,6 +19,7 @@ from trainables.data.config import DataConfig
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator, load_generator
 from trainables.diffusion.sampling_config import SamplingChanges
+from trainables.generation.conditions import Conditions
 from trainables.generation.selection.config import COLUMN_GROUPS, MAX_CANDIDATES
 from trainables.generation.selection.fit import fit_selector
 from trainables.generation.selection.selector import Selector
@@ -121,6 +122,35 @@ def test_other_sampling_than_that_of_the_fit_is_refused(generator: Generator) ->
     with pytest.raises(ConfigError, match=r"the sampling that the selector was fitted to, but got steps=3; "):
         generator.sampling_with(SamplingChanges(candidates=4, steps=3))
     assert generator.sampling_with(SamplingChanges(candidates=4, steps=2)).candidates == 4
+
+
+def of_sources(generator: Generator, *names: str) -> Conditions:
+    known = generator.training_conditions
+    rows = [(known.source == known.sources.index(name)).nonzero()[0, 0] for name in names]
+    return known.take(torch.stack(rows))
+
+
+def test_the_preset_best_takes_candidates_of_the_fitted_sampling_where_the_selector_holds(checkpoint: Path) -> None:
+    """Of the sources asked for, and at the steps of the fit, here 2; elsewhere one candidate, and 20 steps."""
+    everyone, changes = load_generator(checkpoint), SamplingChanges
+    fitted, mixed = of_sources(everyone, SOURCE, SOURCE), of_sources(everyone, SOURCE, "cursory")
+
+    def preset(quality: str, changes: SamplingChanges, conditions: Conditions | None) -> tuple[int, int]:
+        found = everyone.sampling_with(changes, quality, conditions)
+        return found.steps, found.candidates
+
+    assert preset("best", changes(), fitted) == (2, 4)
+    assert preset("best", changes(candidates=6), fitted) == (2, 6)
+    assert preset("best", changes(candidates=1), fitted) == (2, 1)
+    assert preset("best", changes(steps=2), fitted) == (2, 4)
+    assert preset("best", changes(steps=5), fitted) == (5, 1)
+    assert preset("best", changes(), mixed) == preset("best", changes(), None) == (20, 1)
+    assert preset("fast", changes(), fitted) == (10, 1)
+    distilled = replace(everyone, distilled=True)
+    assert distilled.sampling_with(changes(), "best", fitted).candidates == 8
+    assert distilled.sampling_with(changes(), "fast", fitted) == everyone.sampling
+    without = replace(everyone, selector=None).sampling_with(changes(), "best", fitted)
+    assert (without.steps, without.candidates) == (20, 1)
 
 
 def test_rows_of_a_source_without_a_ratio_are_refused(checkpoint: Path) -> None:
