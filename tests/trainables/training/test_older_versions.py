@@ -90,8 +90,10 @@ def test_the_checkpoint_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> N
 OLDER: dict[str, Any] = plain(DiffusionConfig())
 """The configuration of a generator without keys and groups that are newer than it."""
 del OLDER["motion"], OLDER["diffusion"]["times"], OLDER["data"]["frame"]
-NEWER = (({"diffusion": {"times": "lognormal"}}, "diffusion.times", "uniform", "lognormal"),)
-NEWER += (({"motion": {"ends": True}}, "motion.ends", False, True),)
+NEWER: tuple[tuple[dict[str, Any], str, object, object], ...] = (
+    ({"diffusion": {"times": "lognormal"}}, "diffusion.times", "uniform", "lognormal"),
+    ({"motion": {"ends": True}}, "motion.ends", False, True),
+)
 
 
 @pytest.mark.parametrize(("change", "key", "former", "now"), NEWER)

@@ -48,8 +48,8 @@ def test_times_have_a_log_normal_sigma(name: str) -> None:
     def p_value(mean: float, std: float) -> float:
         expected = torch.tensor(probabilities(schedule, mean, std), dtype=torch.float64) * 20_000
         rare = expected < 5  # in a cell of their own
-        pairs = [torch.cat([of[~rare], of[rare].sum()[None] + 5]).tolist() for of in (counts, expected)]
-        return float(chisquare(*pairs).pvalue)
+        observed, law = (torch.cat([of[~rare], of[rare].sum()[None] + 5]).tolist() for of in (counts, expected))
+        return float(chisquare(observed, law).pvalue)
 
     assert p_value(*EDM) > 1e-4
     assert p_value(-1.1, 1.2) < 1e-4
