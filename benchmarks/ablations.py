@@ -199,7 +199,7 @@ def train(config: DiffusionConfig, checkpoint: Path) -> dict[str, float]:
     Raises:
         TrainingDivergedError: A loss that is not finite.
     """
-    splits = load_splits(config.data).with_ends(config.motion.ends)
+    splits = load_splits(config.data).with_ends(config.motion_ends)
     state, _, measured = trained(config, splits)
     save_state(state, config, splits, checkpoint)
     return {title: measured[name] for title, name in TRAINING.items() if name in measured}

@@ -131,6 +131,11 @@ def metric_today(name: str) -> str:
     return METRICS.get(name, name)
 
 
+BEFORE: Mapping[str, Mapping[str, Any]] = {  # group of a configuration -> newer groups as it was without them
+    "diffusion": {"motion": {"channel": False, "ends": False}},
+}
+
+
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a trainable's configuration as an older version wrote it, under today's keys.
 
@@ -141,6 +146,9 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     for group, keys in REMOVED.items():
         if isinstance(today.get(group), Mapping):
             today[group] = {key: value for key, value in today[group].items() if key not in keys}
+    for group, without in BEFORE.items():
+        if group in today:
+            today = {**without, **today}
     return today
 
 

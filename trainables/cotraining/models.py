@@ -78,7 +78,7 @@ class Models:
         Raises:
             ConfigError: An alpha that rounds to no movement, or one validation user, who shows no noise.
         """
-        splits = splits.with_ends(config.motion.ends)
+        splits = splits.with_ends(config.of_diffusion().motion_ends)
         fitted = FittedMovements.of(splits["train"], config.of_physical())
         for real in (splits["train"], fitted.movements):
             exchanged_count(config, len(real))

@@ -316,7 +316,8 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
     canonical = build(CanonicalConfig, config["data"]["canonical"])
     statistics, known = restored(tensors, record)
     decoder, process = _decoder(config, tensors), config["diffusion"]
-    motion = build(MotionConfig, config.get("motion", {})).channel
+    latent = build(LatentConfig, config.get("latent", {}))
+    motion = build(MotionConfig, config["motion"]).decided(canonical, latent).channel is True
     channels = canonical.form.channels + motion if decoder is None else decoder.channels
     widths = {"channels": channels, "condition_dim": statistics.condition_width}
     model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], **widths})))

@@ -18,7 +18,7 @@ from trainables.core.bounds import (
     check,
 )
 from trainables.core.config import require
-from trainables.data.config import CONDITION_WIDTH, DataConfig
+from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.config import ChannelMults, UNetConfig, unet_mapping
 from trainables.diffusion.noise.config import NoiseConfig
@@ -41,7 +41,7 @@ class ModelConfig:
     channel_mults: ChannelMults = (1.0, 1.5, 2.0, 2.0)
     groups: PositiveInt = 8  # GroupNorm groups; 8 divides the widths of every base that is a multiple of 16
     dropout: Fraction = 0.1  # dropout rate of the residual blocks
-    self_condition: bool = True  # the network sees its previous estimate of x_0
+    self_condition: bool = False  # the network sees its previous estimate of x_0: a fifth more time, for nothing
 
     def unet(self, channels: int = 2, condition_dim: int = CONDITION_WIDTH) -> UNetConfig:
         """The network's own configuration, with the widths that the data dictate."""
@@ -56,12 +56,22 @@ class ModelConfig:
 class MotionConfig:
     """Still or moving as a variable of its own; for `fixed_dt`, in which a step is a tick of the observation."""
 
-    channel: bool = False  # a channel beside the steps decides which are still: exactly zero; the others are a pixel
-    # whether the first and the last step move is a condition, in samples drawn from known ones of the source
-    ends: bool = False
+    # a channel beside the steps decides which are still: exactly zero; the others are a pixel; null: wherever it can
+    channel: bool | None = None
+    # whether the first and the last step move is a condition, in samples drawn from known ones of the source; null:
+    # wherever there is a channel by default
+    ends: bool | None = None
 
     def __post_init__(self) -> None:
         check(self)
+
+    def decided(self, canonical: CanonicalConfig, latent: LatentConfig) -> "MotionConfig":
+        """Return both as they are for a diffusion of these sequences, neither of them null."""
+        possible = canonical.representation == "fixed_dt" and not latent.enabled
+        return MotionConfig(
+            channel=possible if self.channel is None else self.channel,
+            ends=possible if self.ends is None else self.ends,
+        )
 
 
 @dataclass(frozen=True)
@@ -137,7 +147,8 @@ class DiffusionConfig:
         require(plain_steps or not self.sampling.inpaint, "`inpaint` only with a diffusion of steps (dx, dy)", form)
         of_ticks = self.data.canonical.representation == "fixed_dt"
         remedy = "set motion.channel=false and motion.ends=false"
-        require(of_ticks or not (self.motion.channel or self.motion.ends), "`motion` only with fixed_dt", form, remedy)
+        asked = self.motion.channel or self.motion.ends
+        require(of_ticks or not asked, "`motion` only with fixed_dt", form, remedy)
         law = "`motion.channel` only with a diffusion of steps"
         require(not (self.motion.channel and self.latent.enabled), law, form, "set motion.channel=false")
         require(
@@ -154,5 +165,19 @@ class DiffusionConfig:
     @property
     def channels(self) -> int:
         """Channels of what the network sees: of the sequences, with that of motion if it has one, or of latents."""
-        of_steps = self.data.canonical.form.channels + self.motion.channel
+        of_steps = self.data.canonical.form.channels + self.motion_channel
         return self.latent.channels if self.latent.enabled else of_steps
+
+    @property
+    def motion_channel(self) -> bool:
+        """Whether a channel beside the steps decides which of them are still."""
+        return self._motion.channel is True
+
+    @property
+    def motion_ends(self) -> bool:
+        """Whether it is a condition that the first and the last step move."""
+        return self._motion.ends is True
+
+    @property
+    def _motion(self) -> MotionConfig:
+        return self.motion.decided(self.data.canonical, self.latent)

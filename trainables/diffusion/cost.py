@@ -20,8 +20,8 @@ from trainables.training.worker import Worker
 
 def measure(config: DiffusionConfig) -> Cost:
     """Time optimisation steps and network calls of this configuration with the torch threads that are set now."""
-    splits = load_splits(config.data).with_ends(config.motion.ends)
-    motion = splits.statistics if config.motion.channel else None
+    splits = load_splits(config.data).with_ends(config.motion_ends)
+    motion = splits.statistics if config.motion_channel else None
     dataset = SequenceDataset(first_part(splits["train"]), splits.statistics)
     objective = Objective.of(config.diffusion)
     state = initial_state(config, Worker(), splits.statistics.condition_width)

@@ -64,7 +64,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         TrainingDivergedError: a loss that is not finite.
     """
     require_shares(config, worker)
-    splits = load_splits(config.data).with_ends(config.motion.ends)
+    splits = load_splits(config.data).with_ends(config.motion_ends)
     dataset, origin = weighted_training_set(config, splits)
     objective = Objective.of(config.diffusion)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
@@ -165,7 +165,7 @@ def train_epoch(
     streams = {use: generator(config.seed, use, state.epoch) for use in ("order", "noise", "negatives")}
     total = config.epochs * config.steps_per_epoch
     queue = condition_queue(config.contrastive, dataset.statistics.condition_width)
-    motion = dataset.statistics if config.motion.channel else None
+    motion = dataset.statistics if config.motion_channel else None
     sums, counts = Counter[str](), Counter[str]()
     stream = weighted_batches(dataset.passed, config.batch_size, streams["order"])
     for batch, weight in islice(stream, config.steps_per_epoch):

@@ -27,7 +27,7 @@ def sampler_of(state: State, config: DiffusionConfig, splits: DataSplits, object
         state.autoencoder,
         objective.prediction,
         config.sampling,
-        config.motion.channel,
+        config.motion_channel,
     )
 
 
@@ -40,7 +40,7 @@ def validation_loss(
     With uniform times, without min-SNR weights and without estimates, so that it compares configurations that differ in
     them.
     """
-    motion = held_out.statistics if config.motion.channel else None
+    motion = held_out.statistics if config.motion_channel else None
     batch = in_diffusion_space(held_out[torch.arange(len(held_out))], state.autoencoder, motion)
     process = replace(config.diffusion, times="uniform")
     drawn = sample_randomness(batch, process, generator(config.evaluation.seed, "validation loss"))

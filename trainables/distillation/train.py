@@ -61,7 +61,7 @@ class Distillation:
         """Load the teacher and the data, and fit the references; raises as `load_teacher` does."""
         splits = load_splits(config.data)
         teacher = load_teacher(config, splits, worker.device)
-        splits = splits.with_ends(teacher.config.motion.ends)
+        splits = splits.with_ends(teacher.config.motion_ends)
         validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)
         return cls(config, splits, teacher, validator, worker)
 
@@ -82,7 +82,7 @@ class Distillation:
 
     def in_diffusion_space(self, state: State, batch: Batch) -> Batch:
         """Return a batch of sequences as the networks see it."""
-        motion = self.splits.statistics if self.teacher.config.motion.channel else None
+        motion = self.splits.statistics if self.teacher.config.motion_channel else None
         return in_diffusion_space(batch, state.student.autoencoder, motion)
 
     def parent(self, state: State, stage: Stage) -> "Parent":

@@ -90,9 +90,11 @@ def test_the_checkpoint_of_a_generator_with_a_probe_is_read(tmp_path: Path) -> N
 OLDER: dict[str, Any] = plain(DiffusionConfig())
 """The configuration of a generator without keys and groups that are newer than it."""
 del OLDER["motion"], OLDER["diffusion"]["times"], OLDER["data"]["frame"]
+WITHOUT = {"motion": {"channel": False, "ends": False}}
+SAME = build(DiffusionConfig, WITHOUT)
 NEWER: tuple[tuple[dict[str, Any], str, object, object], ...] = (
-    ({"diffusion": {"times": "lognormal"}}, "diffusion.times", "uniform", "lognormal"),
-    ({"motion": {"ends": True}}, "motion.ends", False, True),
+    ({**WITHOUT, "diffusion": {"times": "lognormal"}}, "diffusion.times", "uniform", "lognormal"),
+    ({"motion": {**WITHOUT["motion"], "ends": True}}, "motion.ends", False, True),
 )
 
 
@@ -101,7 +103,7 @@ def test_a_key_newer_than_a_checkpoint_has_its_default_there(
     change: dict[str, Any], key: str, former: object, now: object, tmp_path: Path
 ) -> None:
     save_checkpoint(tmp_path / "old", {"w": torch.ones(2)}, {"kind": "diffusion", "config": OLDER, "data_sha256": "d"})
-    with resumed(tmp_path / "old", "diffusion", DiffusionConfig(), "d") as (tensors, _):
+    with resumed(tmp_path / "old", "diffusion", SAME, "d") as (tensors, _):
         assert torch.equal(tensors["w"], torch.ones(2))
     law = rf"made with another configuration, now {key}={now} \(there: {former}\); start a new run instead$"
     with (
@@ -111,7 +113,7 @@ def test_a_key_newer_than_a_checkpoint_has_its_default_there(
         pass
     with (
         pytest.raises(CheckpointError, match="kind `gan`, but got diffusion"),
-        resumed(tmp_path / "old", "gan", DiffusionConfig(), "d"),
+        resumed(tmp_path / "old", "gan", SAME, "d"),
     ):
         pass
 
@@ -128,7 +130,7 @@ def test_a_key_newer_than_a_run_has_its_default_there(
         opened(tmp_path, "diffusion", build(DiffusionConfig, change), GENERATION.epoch_order),
     ):
         pass
-    with opened(tmp_path, "diffusion", DiffusionConfig(), GENERATION.epoch_order) as folder:
+    with opened(tmp_path, "diffusion", SAME, GENERATION.epoch_order) as folder:
         assert folder.metrics() == []  # epoch 0 has no checkpoint, so the run begins anew
 
 
