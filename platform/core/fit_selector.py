@@ -44,14 +44,13 @@ def fit_to_checkpoint(config: SelectorConfig) -> int:
         "sampling": plain(sampling),
     }
     single = replace(model, sampling=sampling)
-    second = SecondRound(config.round_candidates, partial(selecting, single, config.round_candidates))
-    candidates = second.candidates if config.rounds > 1 else 0
+    candidates = config.round_candidates if config.rounds > 1 else 0
+    second = SecondRound(candidates, partial(selecting, single, candidates)) if candidates else None
     with ProgressBars(console=console, transient=True) as bars:
         samples = bars.add_task("sampling", total=planned_samples(splits["train"], sources, config.ratio, candidates))
         folds = bars.add_task("fitting", total=config.ratio.folds * len(sources) * config.rounds)
         progress = Progress(lambda count: bars.advance(samples, count), lambda: bars.advance(folds))
-        rounds = second if config.rounds > 1 else None
-        selector = fit_selector(single, splits["train"], sources, config.ratio, made_with, progress, rounds)
+        selector = fit_selector(single, splits["train"], sources, config.ratio, made_with, progress, second)
     written = selector.save(folder, replace=config.replace)
     print_table(console, account(selector))
     print_line(console, f"selector: {written.resolve()}")

@@ -1,6 +1,6 @@
 """What a training begins with from earlier checkpoints: their averaged weights, and weights of movements in the loss.
 
-Both must be of the same data: a network expects the standardisation that it was trained with, and a ratio is one of
+Both are of the same data: a network expects the standardisation that it was trained with, and a ratio is one of
 training users.
 """
 

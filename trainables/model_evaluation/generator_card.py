@@ -228,13 +228,14 @@ def selection_lines(selection: Mapping[str, Any] | None) -> list[str]:
     if selection is None:
         return []
     effective, of, calls = (selection[key] for key in ("effective_candidates", "candidates", "calls_per_movement"))
+    rounds = ", in two rounds, the second on selected samples" if selection["rounds"] > 1 else ""
     fits = [
         f"{found['movements']} movements of {found['users']} training users of {source} and {found['samples']} samples"
         for source, found in selection["fitted"].items()
     ]
     return [
         f"Selection: one of {of} candidates per movement is drawn, {effective:.1f} effective; {calls} network calls.",
-        f"Its ratio, at most {selection['max_ratio']:g}, was fitted to {', '.join(fits)}.",
+        f"Its ratio, at most {selection['max_ratio']:g}, was fitted to {', '.join(fits)}{rounds}.",
         (
             f"Probes whose columns the selector was fitted to: {probes_of(selection, SEEN)}; to the same kind with "
             f"other kernels: {probes_of(selection, SAME_KIND)}; not seen, and so the ones that count: "

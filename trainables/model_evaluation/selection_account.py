@@ -33,6 +33,7 @@ def selection_account(selector: Selector, sampling: SamplingConfig, weights: Seq
         "effective_candidates": float(effective.mean()),
         "calls_per_movement": sampling.steps * sampling.candidates,
         "probes": {**{probe: seen_by(selector, probe) for probe in HEADLINE_PROBES}, DETECTOR: UNSEEN},
+        "rounds": selector.rounds,
         "selector_sha256": selector.record["weights_sha256"],
         "sources": list(selector.record["sources"]),
         "columns": list(selector.groups),

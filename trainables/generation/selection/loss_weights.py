@@ -2,7 +2,7 @@
 
 A diffusion whose loss weighs each movement by w(x) learns p(x) w(x) / E[w]. With w = r^strength, r = p_real / p_sampled
 of an earlier generator, what that one makes too seldom counts more, and what it makes too often less; where it samples
-as people move, r is 1 and nothing changes. The correction that a selection pays for with every sample is so paid for
+as users move, r is 1 and nothing changes. The correction that a selection pays for with every sample is so paid for
 once, as far as the network can learn it.
 
 Weights are bounded, then normalised to a mean of 1 within each source, so that neither the learning rate nor the share

@@ -134,7 +134,7 @@ def test_weights_of_two_rounds_are_those_of_the_bounded_product(selector: Select
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"strength": -1.0}, "expected `strength >= 0`, but got strength=-1.0"),
+        ({"strength": -1.0}, "expected `0 <= strength < inf`, but got strength=-1.0"),
         ({"max_weight": 1.0}, r"expected `1 < max_weight < 1e\+06`, but got max_weight=1.0"),
     ],
 )
