@@ -66,18 +66,10 @@ NO_VARIATIONS = {
     f"augmentation.variations.{name}.probability": 0.0
     for name in ("crop", "stretch", "warp", "goal", "mirror", "jitter")
 }
-ALL_OF_THE_GRID = {"data.frame": "quarter_turn", "motion.channel": True, "motion.ends": True}
-LEVERS: dict[str, Overrides] = {
-    "base": {},
-    "self-conditioning": {"model.self_condition": True},
-    "quarter turns": {"data.frame": "quarter_turn"},
-    "still and ends": {"motion.channel": True, "motion.ends": True},
-    "quarter turns, still and ends": ALL_OF_THE_GRID,
-    "average of width 0.10": {"optim.ema_width": 0.10},
-    "ends": {"motion.ends": True},
-    "learning rate 4e-3": {"optim.lr": 4e-3},
-    "learning rate 1e-3": {"optim.lr": 1e-3},
-    "batches of 128": {"batch_size": 128},
+STEPS_ALONE: Overrides = {"motion.channel": False, "motion.ends": False}
+QUARTER_TURNS: Overrides = {"data.frame": "quarter_turn"}
+KEPT_ON_THE_GRID = {
+    f"augmentation.variations.{name}.probability": 0.0 for name in ("stretch", "warp", "goal", "jitter")
 }
 SUITES: dict[str, dict[str, Overrides]] = {
     "contrastive": {
@@ -99,14 +91,14 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "share 0.25, detached": {"contrastive.weight": 0.05, "contrastive.detach_negatives": True},
     },
     "representation": {
-        "fixed dt, 60 Hz": {},
-        "fixed dt, companded at 1 px": {"data.companding_px": 1.0},
+        "fixed dt, 60 Hz": STEPS_ALONE,
+        "fixed dt, companded at 1 px": {**STEPS_ALONE, "data.companding_px": 1.0},
         "normalised time": {"data.canonical.representation": "normalised_time"},
         "events (dx, dy, ticks)": {"data.canonical.representation": "events"},
     },
     "training": {
         "default": {},
-        "no self-conditioning": {"model.self_condition": False},
+        "self-conditioning": {"model.self_condition": True},
         "no min-SNR weights": {"diffusion.min_snr_gamma": 0.0},
         "no augmentation": NO_VARIATIONS,
         "no dropout": {"model.dropout": 0.0},
@@ -114,11 +106,25 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "log-SNR schedule": {"diffusion.schedule": "log_snr"},
     },
     "pixel-grid": {
+        "steps alone": STEPS_ALONE,
+        "self-conditioning": {**STEPS_ALONE, "model.self_condition": True},
+        "quarter turns": {**STEPS_ALONE, **QUARTER_TURNS},
+        "still and ends": {},
+        "quarter turns, still and ends": QUARTER_TURNS,
+        "average of width 0.10": {**STEPS_ALONE, "optim.ema_width": 0.10},
+        "channel": {"motion.ends": False},
+        "ends": {"motion.channel": False},
+    },
+    "levers": {
         "default": {},
-        "quarter turns": {"data.frame": "quarter_turn"},
-        "channel of motion": {"motion.channel": True},
-        "ends as condition": {"motion.ends": True},
-        "all three": ALL_OF_THE_GRID,
+        "log-normal times": {"diffusion.times": "lognormal"},
+        "EDM training": {"diffusion.times": "lognormal", "diffusion.min_snr_gamma": 0.0},
+        "flow": {"diffusion.objective": "flow", "diffusion.schedule": "linear", "diffusion.min_snr_gamma": 0.0},
+        "linear schedule": {"diffusion.schedule": "linear"},
+        "variations on the grid alone": {**QUARTER_TURNS, **KEPT_ON_THE_GRID},
+        "learning rate 4e-3": {"optim.lr": 4e-3},
+        "learning rate 1e-3": {"optim.lr": 1e-3},
+        "batches of 128": {"batch_size": 128},
     },
     "averaging": {
         "decay 0.999": {},
@@ -126,8 +132,7 @@ SUITES: dict[str, dict[str, Overrides]] = {
         "width 0.10": {"optim.ema_width": 0.10},
         "width 0.15": {"optim.ema_width": 0.15},
     },
-    "levers": {name: {"model.self_condition": False, **overrides} for name, overrides in LEVERS.items()},
-    "latent": {"steps": {}, "latents, 8 channels": {"latent.enabled": True}},
+    "latent": {"steps": STEPS_ALONE, "latents, 8 channels": {"latent.enabled": True}},
     "conditioning": {"conditioned": {}, "end point inpainted": {"sampling.inpaint": True}},
 }
 

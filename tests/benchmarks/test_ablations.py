@@ -45,7 +45,7 @@ def test_a_training_that_two_suites_share_is_one_cell() -> None:
     averaging = list(cells_of(SUITES["averaging"], {"cursory": None}, 2, {}))
     grid = list(cells_of(SUITES["pixel-grid"], {"cursory": None}, 2, {}))
     assert [cell.name for cell in averaging if cell.variant == "decay 0.999"] == [
-        cell.name for cell in grid if cell.variant == "default"
+        cell.name for cell in grid if cell.variant == "still and ends"
     ]
     assert len({cell.name for cell in averaging + grid}) == len(averaging) + len(grid) - 2
 
@@ -84,7 +84,7 @@ def test_a_failed_training_leaves_its_variant_without_a_level() -> None:
 
 
 def test_unknown_variants_and_sources_are_refused(table: Path, tmp_path: Path) -> None:
-    assert list(chosen_variants("levers", ["quarter turns", "base"])) == ["quarter turns", "base"]
+    assert list(chosen_variants("levers", ["flow", "default"])) == ["flow", "default"]
     with pytest.raises(ConfigError, match=r"variants of latent: .* but got levers"):
         chosen_variants("latent", ["levers"])
     with pytest.raises(ConfigError, match="recordings of every source, but got none of second"):
@@ -95,15 +95,15 @@ def test_unknown_variants_and_sources_are_refused(table: Path, tmp_path: Path) -
 def test_a_suite_from_the_command_to_its_tables(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    suite = ["levers", "--variants", "base", "ends", "--steps", "3", "--seeds", "1", "--processes", "1"]
+    suite = ["pixel-grid", "--variants", "still and ends", "ends", "--steps", "3", "--seeds", "1", "--processes", "1"]
     command = [*suite, "--recordings", str(table), "--sources", SOURCE, "--out", str(tmp_path), "--set", *TINY]
     assert main(command) == 0
     captured = capsys.readouterr()
-    assert captured.out == (tmp_path / "levers.md").read_text()
-    assert "| ends less base |" in captured.out
+    assert captured.out == (tmp_path / "pixel-grid.md").read_text()
+    assert "| ends less still and ends |" in captured.out
     assert "2/2  first ends, seed 0: AUC excess" in captured.err
-    found = json.loads((tmp_path / "levers.json").read_text())["cells"]
-    assert [each["variant"] for each in found] == ["base", "ends"]
+    found = json.loads((tmp_path / "pixel-grid.json").read_text())["cells"]
+    assert [each["variant"] for each in found] == ["still and ends", "ends"]
     assert all(len(each["metrics"][names.VAL_AUC_EXCESS]["without"]) == len(each["users"]) for each in found)
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
     monkeypatch.setattr(ablations, "run_cell", pytest.fail)  # nothing is trained again
