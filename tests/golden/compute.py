@@ -12,7 +12,7 @@ from trainables.data.config import CanonicalConfig, DataConfig
 from trainables.data.dataset import SequenceDataset, batches
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator, conditions_of
-from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, MotionConfig
 from trainables.diffusion.loop import optimise
 from trainables.diffusion.objective import Objective, sample_randomness
 from trainables.diffusion.ranking_config import ContrastiveConfig
@@ -28,7 +28,8 @@ FILE = Path(__file__).with_name("golden.json")
 STEPS = 20
 CONFIG = DiffusionConfig(
     seed=1,
-    model=ModelConfig(base_channels=16, dropout=0.0),
+    model=ModelConfig(base_channels=16, dropout=0.0, self_condition=True),
+    motion=MotionConfig(channel=False, ends=False),
     contrastive=ContrastiveConfig(weight=0.1),
 )
 

@@ -17,7 +17,7 @@ from trainables.data.config import MEASURED_CONDITIONS, DataConfig
 from trainables.data.dataset import Batch, SequenceDataset
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion import loop
-from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, OptimConfig
+from trainables.diffusion.config import DiffusionConfig, EarlyStoppingConfig, ModelConfig, MotionConfig, OptimConfig
 from trainables.diffusion.loop import autocast, epochs, optimise
 from trainables.diffusion.models.unet1d import UNet1D
 from trainables.diffusion.noise.config import NoiseConfig
@@ -45,6 +45,7 @@ TINY = DiffusionConfig(
     sampling=SamplingConfig(steps=2),
     evaluation=EvaluationConfig(movements=40, folds=2, probes=("features",)),
 )
+BARE = replace(TINY, motion=MotionConfig(channel=False, ends=False))  # of batches that are steps and nothing else
 BUSY = replace(
     TINY,
     augmentation=AugmentationConfig(0.3),
@@ -236,15 +237,15 @@ def test_only_what_was_computed_is_reported(uncut: tuple[list[Epoch], list[State
 def test_the_untrained_model_has_the_loss_of_predicting_nothing() -> None:
     """Its head is zero, so the validation loss is the mean square of v over valid steps, movement by movement."""
     splits = load_splits(DataConfig())
-    validator = Validator.fit(splits["validation"], splits["train"], TINY.data.canonical, TINY.evaluation)
+    validator = Validator.fit(splits["validation"], splits["train"], BARE.data.canonical, BARE.evaluation)
     dataset = SequenceDataset(validator.held_out, splits.statistics)
     batch = dataset[torch.arange(len(dataset))]
-    drawn = sample_randomness(batch, TINY.diffusion, generator(TINY.evaluation.seed, "validation loss"))
+    drawn = sample_randomness(batch, BARE.diffusion, generator(BARE.evaluation.seed, "validation loss"))
     total = 0.0
     for z, mask, eps, t in zip(*batch.sequences, drawn.eps, drawn.t, strict=True):
         v = (SCHEDULE.alpha[t] * eps - SCHEDULE.sigma[t] * z)[mask]
         total += float(v.square().mean())
-    untrained = next(epochs(TINY))
+    untrained = next(epochs(BARE))
     assert untrained.metrics[names.VAL_LOSS] == pytest.approx(total / len(dataset), rel=1e-5)
 
 
@@ -315,23 +316,23 @@ def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_the_weights_change() -> None:
-    state, batch = untrained(TINY), first_batch()
-    drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
+    state, batch = untrained(BARE), first_batch()
+    drawn = sample_randomness(batch, BARE.diffusion, torch.Generator().manual_seed(0))
     before = [parameter.detach().clone() for parameter in state.model.parameters()]
     bad = drawn._replace(eps=torch.full_like(drawn.eps, float("nan")))
     with pytest.raises(TrainingDivergedError, match=r"^the loss is nan at step 0; lower optim\.lr=0\.01$"):
-        optimise(state, TINY, batch, bad, OBJECTIVE)
+        optimise(state, BARE, batch, bad, OBJECTIVE)
     assert all(map(torch.equal, before, state.model.parameters()))
     assert (state.step, state.ema.updates) == (0, 0)
 
 
 def test_gradients_are_clipped_to_the_configured_norm() -> None:
     """Plain gradient descent with rate 1 then moves the weights by at most that far, and here by exactly that."""
-    config = replace(TINY, optim=replace(TINY.optim, grad_clip=1e-3))
+    config = replace(BARE, optim=replace(BARE.optim, grad_clip=1e-3))
     state, batch = untrained(config), first_batch()
     state.optimizer = torch.optim.SGD(state.model.parameters(), lr=1.0)
     before = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
-    drawn = sample_randomness(batch, TINY.diffusion, torch.Generator().manual_seed(0))
+    drawn = sample_randomness(batch, BARE.diffusion, torch.Generator().manual_seed(0))
     parts = optimise(state, config, batch, drawn, OBJECTIVE)
     after = torch.cat([parameter.detach().flatten() for parameter in state.model.parameters()])
     assert parts[names.TRAIN_GRADIENT_NORM] > 1e-2
@@ -370,7 +371,7 @@ def gradients_of(config: DiffusionConfig) -> Tensor:
 
 @pytest.mark.parametrize("accumulate", [2, 8])
 def test_accumulated_parts_have_the_gradient_of_the_full_batch(accumulate: int) -> None:
-    config = replace(TINY, model=ModelConfig(base_channels=16, dropout=0.0), optim=replace(TINY.optim, grad_clip=1e9))
+    config = replace(BARE, model=ModelConfig(base_channels=16, dropout=0.0), optim=replace(BARE.optim, grad_clip=1e9))
     whole = gradients_of(config)
     parts = gradients_of(replace(config, optim=replace(config.optim, accumulate=accumulate)))
     assert float((whole - parts).norm()) < 1e-5 * float(whole.norm())
@@ -459,10 +460,10 @@ def test_a_configuration_is_restored_from_its_plain_form() -> None:
         ("batch_size", 1, "`batch_size >= 2`"),
         ("contrastive", {"weight": 1.0, "negatives": 64}, "`contrastive.negatives < batch_size`"),
         ("model", {"base_channels": 20}, "`groups` to divide every width"),
-        ("diffusion", {"schedule": "linear"}, "`schedule` in {cosine, log_snr}"),
+        ("diffusion", {"schedule": "sigmoid"}, "`schedule` in {cosine, linear, log_snr}"),
         ("diffusion", {"timesteps": 0}, "`timesteps >= 1`"),
         ("diffusion", {"condition_dropout": 1.0}, "`0 <= condition_dropout < 1`"),
-        ("diffusion", {"objective": "x0"}, "`objective` in {eps, v}"),
+        ("diffusion", {"objective": "x0"}, "`objective` in {eps, flow, v}"),
         ("diffusion", {"min_snr_gamma": -1.0}, "`0 <= min_snr_gamma < inf`"),
         ("diffusion", {"estimate_share": 1.5}, "`0 <= estimate_share <= 1`"),
         ("optim", {"accumulate": 0}, "`accumulate >= 1`"),

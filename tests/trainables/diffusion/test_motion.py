@@ -277,7 +277,9 @@ def test_a_frame_that_is_not_known_is_refused_in_one_line(checkpoint: Path, tmp_
 
 def test_an_older_checkpoint_is_of_the_chord(tmp_path: Path) -> None:
     """Without a frame, ends and a section of motion, which its version had not: the same samples."""
-    config = replace(CONFIG, data=DataConfig(), motion=MotionConfig(), optim=OptimConfig(lr=1e-2))
+    config = replace(
+        CONFIG, data=DataConfig(), motion=MotionConfig(channel=False, ends=False), optim=OptimConfig(lr=1e-2)
+    )
     *_, last = epochs(config)
     last.save(tmp_path / "new")
     tensors, record = load_checkpoint(tmp_path / "new")
