@@ -54,7 +54,7 @@ def test_every_searched_size_of_a_batch_has_to_fit(distribution: str, workers: i
 
 def test_parts_of_a_batch_are_tried_beside_the_searched_sizes() -> None:
     sweep = sweep_of(
-        parse(COMMAND, ("scaling.num_workers=2", "trainable.optim.accumulate=3", "trainable.batch_size=64"))
+        parse(COMMAND, ("scaling.num_workers=2", "trainable.optim.accumulate=4", "trainable.batch_size=60"))
     )
-    with pytest.raises(ConfigError, match="workers=2, accumulate=3, batch_size=64; set batch_size to a multiple"):
+    with pytest.raises(ConfigError, match="workers=2, accumulate=4, batch_size=60; set batch_size to a multiple"):
         require_shares(sweep)
