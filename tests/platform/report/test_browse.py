@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -260,7 +261,7 @@ def test_a_leaderboard_that_is_older_than_the_latest_trial_is_said_to_be(console
     older = "older than 1 trial(s) that have ended since; run the sweep's command again"
     assert f"the leaderboard is {older}" in lines(console)
     assert "(stale leaderboard)" in lines(console)[-1]
-    assert older in render(study_view.view(study, tmp_path / "s"), datetime(2026, 1, 1))  # noqa: DTZ001
+    assert older in unescape(render(study_view.view(study, tmp_path / "s"), datetime(2026, 1, 1)))  # noqa: DTZ001
     write_board(study, tmp_path / "s", [0])
     assert study_view.view(study, tmp_path / "s").stale == ""  # an earlier version's, which does not tell
 
