@@ -2,7 +2,7 @@
 
 import os
 
-import joblib
+import joblib  # type: ignore[import-untyped]
 import pytest
 import ray
 

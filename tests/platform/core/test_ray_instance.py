@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-import joblib
+import joblib  # type: ignore[import-untyped]
 import pytest
 import ray
 
