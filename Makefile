@@ -74,6 +74,7 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## 1 h, 1 GB more ## speed: training
 	$(RUN) -m benchmarks.evaluation --output results/bench/evaluation.json
 	$(RUN) -m benchmarks.trial_overhead --output results/bench/trial_overhead.json
 	$(RUN) -m benchmarks.suggestion --output results/bench/suggestion.json
+	$(RUN) -m benchmarks.study_scale --output results/bench/study_scale.json
 	$(RUN) -m benchmarks.prepared_data --output results/bench/prepared_data.json
 	$(RUN) -m benchmarks.decisions --output results/bench/decisions.json
 	$(RUN) -m benchmarks.sweep_throughput --output results/bench/sweep_throughput.json

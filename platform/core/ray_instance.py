@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib  # type: ignore[import-untyped]
 import ray
 
 from trainables.core.config import ConfigError, require
@@ -68,7 +69,7 @@ def ray_instance(address: str, scaling: ScalingConfig) -> Iterator[int]:
         os.environ.setdefault(name, value)
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
-        cpus = len(os.sched_getaffinity(0))
+        cpus = joblib.cpu_count()
         options |= {"num_cpus": cpus, "resources": {TRIAL_DRIVER: cpus}, "include_dashboard": scaling.num_workers > 0}
     elif reason := unreachable_reason(address):
         raise ConfigError(f"{reason}; start Ray there, or set address=local")
@@ -101,9 +102,12 @@ def _close(token: Path) -> None:
 
 
 def available_cpus(address: str, scaling: ScalingConfig) -> int:
-    """CPUs that a sweep will have; a local instance is not started for the answer."""
+    """CPUs that a sweep will have; a local instance is not started for the answer.
+
+    Those of this process: affinity, and the quota of a container as a whole number, at least 1.
+    """
     if address == "local":
-        return len(os.sched_getaffinity(0))
+        return int(joblib.cpu_count())
     with ray_instance(address, scaling) as cpus:
         return cpus
 

@@ -32,10 +32,11 @@ def train(name: str, config: Any, path: Path, scaling: ScalingConfig, address: s
         plots_every: Epochs between two plots in TensorBoard; 0: none.
     """
     logging.getLogger("ray.train").setLevel(logging.WARNING)
-    metric_set = METRIC_SETS[name]
+    metric_set, parts, processes = METRIC_SETS[name], TRAINABLES[name].load(), max(scaling.num_workers, 1)
+    parts.require_shares(config, processes)  # before Ray starts, which takes minutes on a busy machine
     with opened(path, name, config, metric_set.epoch_order) as folder:
-        if folder.last:  # before Ray starts, which takes minutes on a busy machine
-            TRAINABLES[name].load().check_processes(folder.last, config, max(scaling.num_workers, 1))
+        if folder.last:
+            parts.check_processes(folder.last, config, processes)
         data_sha256, source = load_splits(config.data).sha256, source_of().keep(folder.path)
         absolute = with_absolute_paths(plain(config))
         job = Job(name, absolute, scaling, str(folder.path), data_sha256, source, plots_every)

@@ -20,8 +20,10 @@ from rich.console import Console
 
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, EvaluationArchive
 from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_validation, noise_seeds
+from platform.leaderboard.freshness import ENDED
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.leaderboard.reference import Reference
+from platform.study.budget import finished
 from platform.study.objectives import Objective
 from platform.study.paths import relative_path
 from platform.study.ranking import INTERRUPTED, RankedTrial
@@ -76,6 +78,7 @@ class Leaderboard:
         holdout_evaluations: Those that these data have had so far, of the `budget`.
         refused: Why rows have no holdout evaluation; None if none was refused.
         left_out: Trial -> why it could not be evaluated on a split.
+        ended: Number of trials of the study that had ended.
     """
 
     metric_set: MetricSet
@@ -86,6 +89,7 @@ class Leaderboard:
     budget: int
     refused: str | None
     left_out: Mapping[int, str]
+    ended: int = 0
 
 
 def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Sequence[RankedTrial]) -> Leaderboard:
@@ -124,6 +128,7 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
         ledger.budget,
         refused,
         {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
+        len(finished(study)),
     )
 
 
@@ -193,6 +198,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None, fo
         "study": study_name,
         "reference": reference and reference.to_json(),
         "by": board.by,
+        ENDED: board.ended,
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},
         "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],

@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from platform.leaderboard.archive import LEADERBOARD
+from platform.leaderboard.freshness import newer_trials
 from platform.promotion.config import FIRST
 from platform.study.paths import path_within
-from trainables.core.config import ConfigError
+from platform.study.storage import JOURNAL
+from platform.study.study import load_study
+from trainables.core.config import ConfigError, require
 from trainables.model_registry.registry import Published
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint
@@ -70,6 +73,7 @@ def of_leaderboard(study: Path, trial: int) -> Challenger:
         CheckpointError: its checkpoint is incomplete.
     """
     row = _row(study / LEADERBOARD, trial)
+    _require_current(study)
     recorded = Path(row["checkpoint"])
     found = of_checkpoint(path_within(recorded, study) or recorded)
     return Challenger(found.checkpoint, found.record, study.name, row["trial"], row["params"])
@@ -94,6 +98,23 @@ def _form(record: Mapping[str, Any]) -> dict[str, Any]:
         "evaluation": config.get("evaluation"),
         "negatives.held_out": config.get("negatives", {}).get("held_out"),
     }
+
+
+def _require_current(study: Path) -> None:
+    """Raise `ConfigError` where trials have ended since the leaderboard was written; a study in a database is not read.
+
+    One of them may be better than all that the leaderboard has re-evaluated.
+    """
+    if not (study / JOURNAL).is_file():
+        return
+    board = json.loads((study / LEADERBOARD).read_text())
+    newer = newer_trials(board, load_study(study.parent, study.name))
+    require(
+        not newer,
+        "a leaderboard of all trials that have ended",
+        f"{study / LEADERBOARD}, which is older than {newer} of them",
+        f"run the command of the sweep study_name={study.name} again, which re-evaluates, or give ckpt=FOLDER",
+    )
 
 
 def _row(file: Path, trial: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
@@ -40,7 +40,7 @@ from platform.report.study_view import (
     view,
 )
 from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS
-from platform.study.storage import JOURNAL, open_storage, redact_password, require_database
+from platform.study.storage import JOURNAL, has_driver, open_storage, redact_password, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
 from trainables.core.formatting import clock, number
@@ -116,7 +116,7 @@ def _best(shown: StudyView) -> str:
     """Return the headline metric of the best trial: re-evaluated with its interval, else the search estimate."""
     row, name = next(iter((shown.board or {"rows": []})["rows"]), None), shown.metric_set.headline
     if row and name in row["validation"]:
-        return metric_interval(name, row["validation"][name])
+        return metric_interval(name, row["validation"][name]) + (" (stale leaderboard)" if shown.stale else "")
     return f"{number(shown.best.metrics.get(name))} (search estimate)" if shown.best else "-"
 
 
@@ -137,6 +137,7 @@ def _show_study(console: Console, shown: StudyView) -> None:
         "constraints": ", ".join(attributes.get("constraints", ())),
         "data": str(attributes.get("data_sha256", ""))[:16],
         "trials": _counts(shown.trials),
+        "driver": _driver(shown),
         "ran": f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}" if when else "",
         "total trial time": clock(sum(t.duration.total_seconds() for t in shown.trials if t.duration)),
         "report": str(shown.folder / REPORT) if (shown.folder / REPORT).is_file() else "",
@@ -145,11 +146,21 @@ def _show_study(console: Console, shown: StudyView) -> None:
     print_facts(console, facts)
     if shown.board is not None:
         print_heading(console, "Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
+        if shown.stale:
+            print_line(console, f"the leaderboard is {shown.stale}")
         print_table(console, _leaderboard(shown.board, shown.metric_set))
     if shown.ranked:
         more = f" (the first {TRIALS} of {len(shown.ranked)})" if len(shown.ranked) > TRIALS else ""
         print_heading(console, f"Ranking by search estimate{more}")
         print_table(console, _ranking(shown))
+
+
+def _driver(shown: StudyView) -> str:
+    """Return that nothing runs the trials that are recorded as RUNNING; empty where something does, or none is."""
+    running = sum(trial.state == TrialState.RUNNING for trial in shown.trials)
+    if not running or has_driver(shown.folder):
+        return ""
+    return f"driver not running: the sweep's command resumes {running} trial(s) that are recorded as RUNNING"
 
 
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:

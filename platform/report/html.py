@@ -106,6 +106,8 @@ def _head(shown: StudyView, now: datetime) -> Iterator[tuple[str, str]]:
         if key in attributes:
             yield name, str(attributes[key])[:16]
     yield "code", _code(shown)
+    if shown.stale:
+        yield "leaderboard", shown.stale
     if when:
         yield "run", f"{when[0]:%Y-%m-%d %H:%M} to {when[-1]:%Y-%m-%d %H:%M}"
     yield "report written", f"{now:%Y-%m-%d %H:%M}"

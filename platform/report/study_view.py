@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, VALIDATION, EvaluationArchive
+from platform.leaderboard.freshness import stale_line
 from platform.leaderboard.holdout_ledger import HOLDOUT, LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Objective
@@ -70,6 +71,11 @@ class StudyView:
     def no_difference(self) -> NullBand | None:
         """Band of the headline where nothing but chance tells real movements and a model's apart, where it is known."""
         return self.reference.no_difference if self.reference else None
+
+    @property
+    def stale(self) -> str:
+        """What the leaderboard misses where it is older than the latest trial; empty where it is not."""
+        return stale_line(self.board, self.study)
 
     @property
     def best(self) -> RankedTrial | None:

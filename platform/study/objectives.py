@@ -116,7 +116,7 @@ class Goal:
 
     Attributes:
         scheduler_metric: Metric that the scheduler compares; the intermediate value of trials.
-        last_epoch: A trial that ends before this epoch is PRUNED.
+        last_epoch: Of a trial that nothing stops.
     """
 
     objectives: tuple[Objective, ...]

@@ -15,7 +15,7 @@ from platform.study.sweep import Sweep
 from search_spaces import SPACES, Space
 from trainables.core.command import Request
 from trainables.core.config import ConfigError, require, require_laws
-from trainables.metric_registry import DIRECTIONS, METRIC_SETS
+from trainables.metric_registry import DIRECTIONS
 from trainables.specs import TRAINABLES
 
 
@@ -62,11 +62,11 @@ def _restrict(base: Space, parameters: Mapping[str, BaseDistribution], trainable
 
 
 def _check_goal(goal: Goal, trainable: str) -> None:
-    measured = [metric.name for metric in METRIC_SETS[trainable].metrics if metric.reported]
+    reported = TRAINABLES[trainable].reported
     for key, metrics in goal.metrics_by_key().items():
         for metric in metrics:
             law = f"`{key}` of metrics that trainable={trainable} reports"
-            require(metric in measured, law, metric, f"choose among {', '.join(measured)}")
+            require(metric in reported, law, metric, f"choose among {', '.join(reported)}")
     texts = [objective.text for objective in goal.objectives]
     require(len(set(texts)) == len(texts), "`objectives` to differ from each other", ", ".join(texts))
     same = len(goal.objectives) > 1 or DIRECTIONS[goal.scheduler_metric] == goal.objectives[0].direction
@@ -202,7 +202,12 @@ def _contains(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a distribution contains a value; a numeric one contains numbers only."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    return isinstance(value, int | float) and distribution._contains(distribution.to_internal_repr(value))
+    if not isinstance(value, int | float):
+        return False
+    low, high = bounds(distribution)
+    step = getattr(distribution, "step", None)
+    on_grid = step is None or math.isclose(math.remainder(value - low, step), 0, abs_tol=1e-8)
+    return bool(low <= value <= high and on_grid)
 
 
 def bounds(distribution: BaseDistribution) -> tuple[Any, ...]:

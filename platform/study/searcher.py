@@ -2,7 +2,7 @@
 
 Every trial ends in the state that is true of it:
 
-    reached its last epoch with finite objectives    COMPLETE with the values
+    ended by itself with finite objectives           COMPLETE with the values: at its last epoch, or stopped early
     stopped by the scheduler                         PRUNED with its intermediate values
     crashed, or a metric is missing, NaN or inf      FAIL with the reason
     interrupted through no fault of its own          FAIL with the reason, and requeued from its last checkpoint
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 from ray.tune import Callback
 from ray.tune.experiment import Trial
@@ -84,6 +84,7 @@ class OptunaSearcher(Searcher):
         self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
         self.silent_crashes = 0  # in a row, without a report of any trial between them
+        self.pruned: set[int] = set()  # numbers of the trials that the scheduler stopped in this run
         self.stop_reason = ""  # why no trial can continue; empty while they can
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
@@ -171,14 +172,23 @@ class OptunaSearcher(Searcher):
 
     def _complete(self, trial_id: str, result: Mapping[str, Any], error: bool) -> None:
         trial = self.running[trial_id]
-        self._record(trial, result)  # Tune hands the result that ends a trial to this call alone
+        by_itself = self._ended_by_itself(trial, result)
+        self._record(trial, result)  # Tune hands the result after which the scheduler stops a trial to this call alone
         if INTERRUPTED in result:
             self.stop_reason = result[INTERRUPTED]
             requeue(self.study, trial.number, result[INTERRUPTED])
         elif error:
             self._crashed(trial, _crash_reason(self.tune_trials.get(trial_id)))
         else:
-            self._tell(trial, self._final_result(trial, result))
+            self._tell(trial, self._final_result(trial, result), by_itself)
+
+    def _ended_by_itself(self, trial: optuna.Trial, result: Mapping[str, Any]) -> bool:
+        """Whether a trial's loop ended, at its last epoch or by early stopping of its own.
+
+        Tune repeats the last result of such a trial, and a resumed one that has no epoch left has none.
+        """
+        epoch = result.get(EPOCH, -1)
+        return bool(epoch >= self.goal.last_epoch or epoch <= self.reported.get(trial.number, -1))
 
     def _crashed(self, trial: optuna.Trial, reason: str) -> None:
         """Retry a trial from its last checkpoint while `retries` allows it; then it has failed.
@@ -204,7 +214,7 @@ class OptunaSearcher(Searcher):
         silent = EPOCH not in result and FAILURE not in result
         return {EPOCH: start[EPOCH], **start[METRICS]} if start and silent else result
 
-    def _tell(self, trial: optuna.Trial, result: Mapping[str, Any]) -> None:
+    def _tell(self, trial: optuna.Trial, result: Mapping[str, Any], by_itself: bool) -> None:
         reason = str(result.get(FAILURE, "")) or self.goal.invalid_reason(result)
         if reason:
             trial.set_user_attr(REASON, reason)
@@ -212,7 +222,8 @@ class OptunaSearcher(Searcher):
             return
         for constraint in self.goal.constraints:
             trial.set_constraint(constraint.text, constraint.excess(result))
-        if result[EPOCH] < self.goal.last_epoch:
+        if not by_itself:
+            self.pruned.add(trial.number)
             trial.set_user_attr(REASON, f"stopped after epoch {result[EPOCH]} of {self.goal.last_epoch}")
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -279,7 +290,14 @@ def replay_history(scheduler: Any, trial: Any, goal: Goal, values: Mapping[int, 
 
 def _suggest_parameter(trial: optuna.Trial, key: str, distribution: BaseDistribution) -> None:
     """Suggest one parameter from its distribution (Optuna's `ask` does the same for all of them at once)."""
-    trial._suggest(key, distribution)
+    if isinstance(distribution, CategoricalDistribution):
+        trial.suggest_categorical(key, distribution.choices)
+    elif isinstance(distribution, IntDistribution):
+        trial.suggest_int(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    elif isinstance(distribution, FloatDistribution):
+        trial.suggest_float(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    else:
+        raise TypeError(f"no suggestion from {distribution}")
 
 
 def _crash_reason(trial: Trial | None) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend, JournalFileSymlinkLock
-from optuna.storages.journal._file import BaseJournalFileLock, get_lock_file
+from optuna.storages.journal._file import BaseJournalFileLock
 
-from trainables.core.atomic_files import drop_partial_line, try_lock
+from trainables.core.atomic_files import LOCK, drop_partial_line, flush, try_lock
 from trainables.core.config import ConfigError
 
 JOURNAL = "study.journal"
@@ -43,6 +43,22 @@ def lock_study(folder: Path) -> Iterator[None]:
         raise ConfigError(f"storage_path={folder.parent}: cannot write there ({error.strerror})") from None
     with lock:
         yield
+
+
+def has_driver(folder: Path) -> bool:
+    """Whether a driver runs the study of a folder now; nothing is written.
+
+    A folder that cannot be written is taken for one without: its driver's lock would have to be tried for.
+    """
+    if not (folder / LOCK).is_file():
+        return False
+    try:
+        try_lock(folder).close()
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def open_storage(url: str, folder: Path, create: bool = True) -> BaseStorage:
@@ -91,13 +107,16 @@ class AtomicJournal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append all records or none; the lock is held until a partial write has been undone."""
-        with get_lock_file(self.lock):
+        self.lock.acquire()
+        try:
             size = self.file.stat().st_size
             try:
                 self.backend.append_logs(logs)
             except OSError:
                 os.truncate(self.file, size)
                 raise
+        finally:
+            self.lock.release()
 
 
 class _HeldLock(BaseJournalFileLock):
@@ -115,7 +134,7 @@ def _database(url: str) -> RDBStorage:
     from sqlalchemy.exc import SQLAlchemyError  # takes as long to import as Optuna, and a journal needs none of it
 
     try:
-        return RDBStorage(url)
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})  # a server may have closed an idle connection
     except (ImportError, ValueError, SQLAlchemyError) as error:
         raise ConfigError(
             f"storage={redact_password(url)}: not a usable database URL ({str(error).splitlines()[0]})"
@@ -124,7 +143,11 @@ def _database(url: str) -> RDBStorage:
 
 def _journal(file: Path) -> JournalStorage:
     try:
-        return JournalStorage(AtomicJournal(file))
+        new = not file.exists()
+        journal = JournalStorage(AtomicJournal(file))
+        if new:
+            flush(file.parent)
+        return journal
     except ValueError as error:
         raise ConfigError(f"{file}: a line of the journal is damaged ({error}); restore it from a copy") from None
 

@@ -17,7 +17,7 @@ from platform.study.ranking import (
     require_measured_metrics,
 )
 from platform.study.resume import OVERRIDES, REPEATS
-from platform.study.samplers import make_sampler
+from platform.study.samplers import sampler_for
 from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
 from platform.study.sweep import Sweep
 from search_spaces import Space
@@ -56,7 +56,7 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> StudyInFolder:
     trials = study.get_trials(deepcopy=False)
     require_comparable(name, recorded, record, sweep.space, trials)
     _require_compatible_distributions(name, trials, sweep.space)
-    study.sampler = make_sampler(settings.sampler, settings.seed, len(trials), bool(sweep.space.conditions))
+    study.sampler = sampler_for(settings.sampler, settings.seed, len(trials), sweep.space)
     for key, value in {"version": VERSION, **record}.items():
         if key not in recorded and (key != "version" or not known):
             study.set_user_attr(key, value)

@@ -15,6 +15,7 @@ from platform.study.sweep import Sweep
 from platform.sweep.disk_budget import SweepStoppedError
 from platform.sweep.runner import RERUN_HINT, concurrency, print_plan, search_trials
 from platform.sweep.summary import summarise
+from platform.sweep.worker_shares import require_shares
 from trainables.core.config import build
 from trainables.data.config import DataConfig
 from trainables.data.splits.data_splits import DataSplits
@@ -24,6 +25,7 @@ from trainables.training.manifest import CODE, code_sha256
 
 def run_sweep(console: Console, sweep: Sweep, *, plan_only: bool) -> int:
     """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result)."""
+    require_shares(sweep)
     data = load_splits(build(DataConfig, sweep.trainable["data"], at="trainable.data"))
     _print_data(console, data)
     if plan_only:

@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from platform.study.samplers import FROM_COMPLETE
 from platform.study.search_space import bounds
 from platform.study.sweep import Sweep
 from trainables.core.config import build, with_values
@@ -95,6 +96,7 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         **_baselines(sweep),
         "trials": f"{plan.remaining} to run of {settings.budget.trials}, {plan.concurrent} at a time, "
         f"sampler {settings.sampler}",
+        **_learns_from(sweep),
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
         "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} continues",
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
@@ -105,6 +107,21 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _learns_from(sweep: Sweep) -> dict[str, str]:
+    """Return the line about a sampler that learns nothing from PRUNED trials; empty for others."""
+    settings = sweep.settings
+    if settings.sampler not in FROM_COMPLETE or not settings.scheduler.rungs(sweep.epochs):
+        return {}
+    share = settings.scheduler.reduction_factor ** -sum(
+        rung < sweep.epochs for rung in settings.scheduler.rungs(sweep.epochs)
+    )
+    return {
+        "sampler": f"{settings.sampler} learns from COMPLETE trials only, about "
+        f"{settings.budget.trials * share:.0f} of {settings.budget.trials}; before "
+        f"{FROM_COMPLETE[settings.sampler]} of them it samples at random"
+    }
 
 
 def _baselines(sweep: Sweep) -> dict[str, str]:

@@ -45,27 +45,36 @@ def protected(study: optuna.Study, ranked: Sequence[RankedTrial], finalists: int
     return (best | unfinished).union(*(predecessors(trials, trials[number]) for number in unfinished | without))
 
 
-def prune(study: optuna.Study, finalists: int, quota: int) -> int:
+def prune(study: optuna.Study, finalists: int, quota: int, ended_sizes: dict[int, int] | None = None) -> int:
     """Remove checkpoints of the worst trials until the quota is met; returns the bytes that remain.
 
     Nothing outside of the study's folder is removed.
+
+    Args:
+        ended_sizes: Bytes of the checkpoints of trials that had ended before, which only this function changes; it is
+            updated, so that each folder is read once in a sweep.
     """
     trials, folder = study.get_trials(deepcopy=False), folder_of(study)
-    found = {trial.number: checkpoints(trial, folder) for trial in trials}
-    sizes = {number: sum(map(size, folders)) for number, folders in found.items()}
+    known = {} if ended_sizes is None else ended_sizes
+    new = {t.number: sum(map(size, checkpoints(t, folder))) for t in trials if t.number not in known}
+    known |= {number: taken for number, taken in new.items() if trials[number].state.is_finished()}
+    sizes = known | new
     total = sum(sizes.values())
     if total <= quota:
         return total
     ranked = ranking(study)
     kept = protected(study, ranked, finalists)
     order = [trial.number for trial in reversed(ranked)]
-    ended = [number for number in found if number not in order]  # interrupted ones, whose successors have started
+    ended = [
+        trial.number for trial in trials if trial.number not in order
+    ]  # interrupted ones, whose successors have started
     for number in (*ended, *order):
         if total <= quota:
             break
         if number not in kept and sizes[number]:
-            _remove(found[number])
+            _remove(checkpoints(trials[number], folder))
             total -= sizes[number]
+            known[number] = 0
     return total
 
 
@@ -139,6 +148,7 @@ class CheckpointQuota(Callback):
     def __init__(self, stopper: BudgetStopper, finalists: int) -> None:
         self.stopper = stopper
         self.finalists = finalists
+        self.ended_sizes: dict[int, int] = {}  # of trials, in bytes
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.keep()
@@ -149,7 +159,7 @@ class CheckpointQuota(Callback):
     def keep(self) -> None:
         """Remove checkpoints over the quota; the sweep stops where that is not enough."""
         quota = self.stopper.budget.disk_bytes
-        left = prune(self.stopper.searcher.study, self.finalists, quota)
+        left = prune(self.stopper.searcher.study, self.finalists, quota, self.ended_sizes)
         self.stopper.over_quota = left if left > quota else 0
 
     def __getstate__(self) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class Progress(Callback):
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         row = self.rows.get(trial.trial_id)
         if row is not None and row.state == "RUNNING":
-            row.state = "COMPLETE" if row.epoch == self.epochs else "PRUNED"
+            row.state = "PRUNED" if row.trial in self.searcher.pruned else "COMPLETE"
             self._log(f"trial {row.trial}: {row.state} at epoch {row.epoch}")
         self._refresh()
 

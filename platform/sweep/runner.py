@@ -22,6 +22,7 @@ from platform.study.sweep import Sweep
 from platform.sweep.cost_estimate import describe_plan, make_plan
 from platform.sweep.disk_budget import BudgetStopper, CheckpointQuota, SweepStoppedError
 from platform.sweep.progress import Progress
+from platform.sweep.scheduler import OncePerConfiguration
 from platform.sweep.tensorboard import TensorBoard
 from trainables.core.config import with_absolute_paths
 from trainables.session import Job, trial
@@ -146,6 +147,8 @@ def make_tuner(
     )
     trainable = tune.with_resources(tune.with_parameters(function, job=job), settings.scaling.trial_resources())
     chosen = make_scheduler(sweep, searcher.study) if halving else FIFOScheduler()
+    if isinstance(chosen, AsyncHyperBandScheduler):
+        chosen = OncePerConfiguration(chosen, searcher)
     quota = CheckpointQuota(stopper, settings.finalists.top)
     return tune.Tuner(
         trainable,

@@ -1,12 +1,14 @@
 """End a sweep: re-evaluate the finalists, print tables, write plots and `summary.json`, and name the next command."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
 from rich.console import Console
 
+from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.leaderboard import Leaderboard, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.leaderboard.reference import Reference
@@ -25,7 +27,7 @@ from trainables.training.run_folder import EVENTS
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
-    """Re-evaluate the finalists, print and write the results of all trials; 1 if none has a result, else 0.
+    """Re-evaluate the finalists, print and write the results of all trials; 1 if none has a result, or a part failed.
 
     Leaves `leaderboard.json`, `summary.json` and pictures in the study's folder. The best trial is the first of the
     leaderboard; without one (no checkpoint, `finalists.top=0`, a trainable without re-evaluation) that of the
@@ -39,17 +41,43 @@ def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
         return 1
     print_ranking(console, trials, sweep.metric_set)
     sweep.settings.folder.mkdir(parents=True, exist_ok=True)
-    best, evaluated = trials[0], dict[str, Any]()
+    best, evaluated, part = trials[0], dict[str, Any](), Parts(console)
     if TRAINABLES[sweep.space.trainable].model_type.name in MODEL_FUNCTIONS:
-        best, evaluated = _re_evaluate(console, sweep, study, trials)
-    _write(sweep, best, trials, evaluated)
-    write_report(study, sweep.settings.folder)
+        with part(LEADERBOARD):
+            best, evaluated = _re_evaluate(console, sweep, study, trials, part)
+    with part("summary.json"):
+        _write(sweep, best, trials, evaluated)
+    with part(REPORT):
+        write_report(study, sweep.settings.folder)
     _print_next(console, sweep, best)
-    return 0
+    return 1 if part.failed else 0
+
+
+class Parts:
+    """The parts of a summary: where one raises an error, the others are still written."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.failed: list[str] = []
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Print the error of a part in one line, whatever it is; the same command writes the part again."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # trials of hours are behind it, and other parts do not need this one
+            self.failed.append(name)
+            text = " ".join(str(error).split()) or type(error).__name__
+            self.console.print(
+                f"{name} was not written: {text}; run the same command again, which trains nothing anew",
+                style="red",
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def _re_evaluate(
-    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial]
+    console: Console, sweep: Sweep, study: optuna.Study, trials: Sequence[RankedTrial], part: Parts
 ) -> tuple[RankedTrial, dict[str, Any]]:
     """Return the best trial, and the part of `summary.json` about finalists and real movements."""
     config, functions = _config(sweep), MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name]
@@ -59,7 +87,8 @@ def _re_evaluate(
     write_leaderboard(board, sweep.settings.folder, sweep.settings.study_name, reference)
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
-    _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
+    with part("pictures"):
+        _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
     rows = to_json(board, sweep.settings.study_name, reference, sweep.settings.folder)["rows"]
     scores = {"reference": reference.to_json()} if reference else {}
     return best, {**scores, "leaderboard": rows}

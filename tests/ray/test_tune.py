@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from shutil import copytree
+from shutil import make_archive, unpack_archive
 
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from platform.promote import COMMAND as PROMOTE
+from platform.promote import main as promote
 from platform.tune import COMMAND, main
 from trainables.core.cli import WRONG_INPUT, run
+from trainables.model_registry.registry import Registry
 from trainables.session import PLOTS
 from trainables.training.checkpoint import load_record
 from trainables.training.metric_names import VAL_FNR_WORST_UNSEEN
@@ -28,6 +31,17 @@ GENERATORS = (
     "trainable.sampling.steps=2",
     "trainable.evaluation.probes=[features]",
 )
+ANY_MODEL = (
+    "split=validation",
+    "eval_seeds=1",
+    "latency.movements=8",
+    "latency.repeats=6",
+    "limits.auc_excess=1",
+    "limits.memorised_share=1",
+    "limits.precision=0",
+    "limits.recall=0",
+)
+"""What promotes a model of 36 steps: limits that every one keeps."""
 DETECTORS = ("trainable=detector", "space=detector", "trainable.steps_per_epoch=12", "trainable.negatives.alpha=0.2")
 
 
@@ -98,15 +112,35 @@ def test_a_finished_sweep_starts_no_ray_and_another_configuration_is_refused(
 
 
 @pytest.mark.heavy
-def test_a_sweep_continues_with_a_larger_budget(small: tuple[Path, str], tmp_path: Path) -> None:
-    copytree(small[0], tmp_path, dirs_exist_ok=True)
-    done = tune(tmp_path, "budget.trials=3", "plots_every=2")
-    assert done.returncode == 0, done.stderr
-    assert "1 to run of 3" in done.stdout
-    study = tmp_path / "results" / "small"
-    assert sorted(trial["trial"] for trial in json.loads((study / "summary.json").read_text())["trials"]) == [0, 1, 2]
-    events = EventAccumulator(str(study / EVENTS / "trial-0002" / PLOTS)).Reload()
-    assert [image.step for image in events.Images("plots/velocity_spectra")] == [2]
+def test_a_zipped_study_continues_reports_and_promotes_elsewhere(small: tuple[Path, str], tmp_path: Path) -> None:
+    """The folder that it came from is not there meanwhile, as on another machine."""
+    home, hidden = small[0], tmp_path / "hidden"
+    archive = make_archive(str(tmp_path / "study"), "zip", home / "results")
+    home.rename(hidden)
+    try:
+        elsewhere = tmp_path / "elsewhere"
+        unpack_archive(archive, elsewhere / "results")
+        done = tune(elsewhere, "budget.trials=3", "plots_every=2")
+        assert done.returncode == 0, done.stderr
+        assert "1 to run of 3" in done.stdout
+        study = elsewhere / "results" / "small"
+        summary = json.loads((study / "summary.json").read_text())
+        assert sorted(trial["trial"] for trial in summary["trials"]) == [0, 1, 2]
+        board = json.loads((study / "leaderboard.json").read_text())
+        assert {row["trial"] for row in board["rows"]} == {0, 1, 2}
+        assert Path(summary["best"]["checkpoint"]).is_relative_to(study)
+        events = EventAccumulator(str(study / EVENTS / "trial-0002" / PLOTS)).Reload()
+        assert [image.step for image in events.Images("plots/velocity_spectra")] == [2]
+        (study / "report.html").unlink()
+        place = [f"storage_path={elsewhere / 'results'}", "study_name=small"]
+        assert run(COMMAND, main, ["report", *place]) == 0
+        assert "Leaderboard" in (study / "report.html").read_text()
+        assert run(PROMOTE, promote, [*place, *ANY_MODEL]) == 0
+        champion = Registry.below(elsewhere / "results").champion()
+        assert champion is not None
+        assert champion.decision["challenger"]["trial"] == board["rows"][0]["trial"]
+    finally:
+        hidden.rename(home)
 
 
 @pytest.mark.heavy

@@ -11,11 +11,17 @@ LOCK = ".lock"  # in a folder that one process at a time may change; it stays th
 
 
 def append(file: Path, text: str) -> None:
-    """Add text to a file; it is on the disk when this returns. A line cut by the end of a process has no end."""
+    """Add text to a file; it is on the disk when this returns. A line cut by the end of a process has no end.
+
+    So is the name of a new file in its folder.
+    """
+    new = not file.exists()
     with file.open("a") as stream:
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
+    if new:
+        flush(file.parent)
 
 
 def drop_partial_line(stream: IO[bytes]) -> int:

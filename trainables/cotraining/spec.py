@@ -10,9 +10,9 @@ def load() -> TrainableParts:
     """Import the training loop, its cost and the loader of checkpoints."""
     from trainables.cotraining.api import load_cotrained
     from trainables.cotraining.cost import measure
-    from trainables.cotraining.train import epochs
+    from trainables.cotraining.train import epochs, require_shares
 
-    return TrainableParts(epochs, measure, load_cotrained)
+    return TrainableParts(epochs, measure, load_cotrained, require_shares=require_shares)
 
 
 SPEC = TrainableSpec(

@@ -39,6 +39,11 @@ from trainables.training.trainable import Epoch
 from trainables.training.worker import ALONE, Worker
 
 
+def require_shares(config: CotrainingConfig, workers: int) -> None:
+    """Raise ConfigError unless the workers can share the batches of the diffusion."""
+    loop.require_shares(config.of_diffusion(), workers)
+
+
 def epochs(config: CotrainingConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
     """Train and yield the state after every epoch, beginning with both models untrained (epoch 0).
 
@@ -52,7 +57,7 @@ def epochs(config: CotrainingConfig, *, resume: Path | None = None, worker: Work
         CheckpointError: `resume` or the physical checkpoint is unreadable or belongs to another configuration or data.
         TrainingDivergedError: a loss that is not finite, or a model whose samples are no movements.
     """
-    loop.require_shares(config.of_diffusion(), worker)
+    require_shares(config, worker.world_size)
     models = Models.of(config, worker)
     if resume is None:
         state = untrained_state(models)

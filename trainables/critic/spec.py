@@ -12,8 +12,9 @@ def load() -> TrainableParts:
     from trainables.critic.api import load_critic
     from trainables.critic.cost import measure
     from trainables.critic.train import epochs
+    from trainables.training.worker import require_equal_shares
 
-    return TrainableParts(epochs, measure, load_critic)
+    return TrainableParts(epochs, measure, load_critic, require_shares=require_equal_shares)
 
 
 SPEC = TrainableSpec(

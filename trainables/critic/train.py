@@ -48,7 +48,7 @@ def epochs(config: CriticConfig, *, resume: Path | None = None, worker: Worker =
         CheckpointError: A checkpoint that is unreadable or of another configuration or data set.
         TrainingDivergedError: The loss is not finite.
     """
-    require_equal_shares(worker, config.batch_size)
+    require_equal_shares(config, worker.world_size)
     splits = load_splits(config.data)
     buffer = filled(episodes_of_split(splits["train"], config.data.canonical))
     buffer.require_batch(config.batch_size)

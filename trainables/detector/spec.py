@@ -12,8 +12,9 @@ def load() -> TrainableParts:
     from trainables.detector.api import load_trained_detector
     from trainables.detector.cost import measure
     from trainables.detector.train import epochs
+    from trainables.training.worker import require_equal_shares
 
-    return TrainableParts(epochs, measure, load_trained_detector)
+    return TrainableParts(epochs, measure, load_trained_detector, require_shares=require_equal_shares)
 
 
 SPEC = TrainableSpec(

@@ -62,7 +62,7 @@ def epochs(config: DetectorConfig, *, resume: Path | None = None, worker: Worker
         CheckpointError: A checkpoint that is unreadable or of another configuration, critic or data set.
         TrainingDivergedError: The loss is not finite.
     """
-    require_equal_shares(worker, config.batch_size)
+    require_equal_shares(config, worker.world_size)
     splits = load_splits(config.data)
     goals, maps = GoalConsistency.of_checkpoint(config.critic_checkpoint, splits), label_maps()
     scaling = Scaling.fit(splits, goals)

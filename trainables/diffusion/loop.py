@@ -49,7 +49,7 @@ from trainables.eval.generation.validator import Validator
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch, TrainingDivergedError
-from trainables.training.worker import ALONE, Worker, decided_by_first
+from trainables.training.worker import ALONE, Worker, decided_by_first, require_equal_parts
 
 
 def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worker = ALONE) -> Iterator[Epoch]:
@@ -63,7 +63,7 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
         TrainingDivergedError: a loss that is not finite.
     """
-    require_shares(config, worker)
+    require_shares(config, worker.world_size)
     splits = load_splits(config.data).with_ends(config.motion_ends)
     dataset, origin = weighted_training_set(config, splits)
     objective = Objective.of(config.diffusion)
@@ -82,18 +82,13 @@ def epochs(config: DiffusionConfig, *, resume: Path | None = None, worker: Worke
         yield _evaluate(state, config, splits, objective, validator, training, worker)
 
 
-def require_shares(config: DiffusionConfig, worker: Worker) -> None:
+def require_shares(config: DiffusionConfig, workers: int) -> None:
     """Raise ConfigError unless every worker has as many rows of a part of a batch as any other."""
-    shares = worker.world_size * config.optim.accumulate
+    require_equal_parts(config, workers)
     require(
-        config.batch_size % shares == 0,
-        "`workers * accumulate` to divide `batch_size`",
-        f"workers={worker.world_size}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}",
-    )
-    require(
-        not config.latent.enabled or config.latent.batch_size % worker.world_size == 0,
+        not config.latent.enabled or config.latent.batch_size % workers == 0,
         "`workers` to divide `latent.batch_size`",
-        f"workers={worker.world_size}, batch_size={config.latent.batch_size}",
+        f"workers={workers}, batch_size={config.latent.batch_size}",
     )
 
 

@@ -27,7 +27,7 @@ from trainables.data.dataset import Batch, shared, weighted_batches
 from trainables.data.splits.data_splits import DataSplits
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import Generator
-from trainables.diffusion.loop import descend, require_shares
+from trainables.diffusion.loop import descend
 from trainables.diffusion.motion import in_diffusion_space
 from trainables.diffusion.objective import Objective
 from trainables.diffusion.samplers import Velocity, guided
@@ -43,7 +43,7 @@ from trainables.eval.generation.validator import Validator
 from trainables.nn.lr_schedule import learning_rate, set_learning_rate
 from trainables.training import metric_names as names
 from trainables.training.trainable import Epoch
-from trainables.training.worker import ALONE, Worker
+from trainables.training.worker import ALONE, Worker, require_equal_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +125,7 @@ def epochs(config: DistillConfig, *, resume: Path | None = None, worker: Worker 
     """
     run = Distillation.of(config, worker)
     first = run.teacher.student_config(config, config.stage_of(0).calls)
-    require_shares(first, worker)
+    require_equal_parts(config, worker.world_size)
     dataset = training_set(run.splits, config.data.canonical, first.augmentation, config.seed)
     state = untrained_state(first, run.teacher, worker)
     if resume is not None:

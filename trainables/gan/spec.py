@@ -10,8 +10,9 @@ def load() -> TrainableParts:
     from trainables.gan.api import load_gan
     from trainables.gan.cost import measure
     from trainables.gan.train import epochs
+    from trainables.training.worker import require_equal_shares
 
-    return TrainableParts(epochs, measure, load_gan)
+    return TrainableParts(epochs, measure, load_gan, require_shares=require_equal_shares)
 
 
 SPEC = TrainableSpec(

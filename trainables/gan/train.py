@@ -48,7 +48,7 @@ def epochs(config: GanConfig, *, resume: Path | None = None, worker: Worker = AL
         CheckpointError: `resume` is unreadable or belongs to another configuration or data set.
         TrainingDivergedError: a loss that is not finite.
     """
-    require_equal_shares(worker, config.batch_size)
+    require_equal_shares(config, worker.world_size)
     splits = load_splits(config.data)
     dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     validator = Validator.fit(splits["validation"], splits["train"], config.data.canonical, config.evaluation)

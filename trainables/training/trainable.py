@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trainables.training.metric import MetricSet
+from trainables.training.metric import Metric, MetricSet
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,14 @@ class TrainableParts:
         load_model: (checkpoint, device) -> the trained model; raises CheckpointError.
         check_processes: (checkpoint, configuration, processes) raises CheckpointError where so many processes cannot
             resume the run of a checkpoint.
+        require_shares: (configuration, processes) raises ConfigError where so many processes cannot share the work.
     """
 
     epochs: Epochs
     measure: Callable[[Any], Cost]
     load_model: Callable[..., Any]
     check_processes: Callable[[Path, Any, int], None] = lambda checkpoint, config, processes: None
+    require_shares: Callable[[Any, int], None] = lambda config, processes: None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class ModelType:
 
     Attributes:
         name: The key of what needs code of its own by type: evaluation, reference, plots, timed work.
-        metrics: The metrics that its models are ranked by, and how they are shown.
+        metrics: The metrics that every trainable of this type reports, and how models are ranked and shown by them.
         registry: The folder of its champions below a storage path.
     """
 
@@ -132,6 +134,7 @@ class TrainableSpec:
         load: Imports and returns its parts.
         other_spaces: Its other search spaces.
         notes: Lines about an epoch beside its metrics, from these metrics by name.
+        own_metrics: Those that its training loop reports in every epoch, beside those of all models of its type.
     """
 
     name: str
@@ -142,11 +145,18 @@ class TrainableSpec:
     load: Callable[[], TrainableParts]
     other_spaces: tuple[str, ...] = ()
     notes: Notes = no_notes
+    own_metrics: tuple[Metric[Any], ...] = ()
 
     @property
     def metrics(self) -> MetricSet:
-        """The metrics that its models are ranked by."""
-        return self.model_type.metrics
+        """The metrics that its models are ranked by, its own among them."""
+        shared = self.model_type.metrics
+        return replace(shared, metrics=(*shared.metrics, *self.own_metrics))
+
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Names of the metrics that its trials report, by which a search can choose among them."""
+        return tuple(metric.name for metric in self.metrics.metrics if metric.reported)
 
     def with_parts(self, **parts: Any) -> "TrainableSpec":
         """Return the same trainable with other parts, by their names in `TrainableParts`: a stand-in for a test."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ class Worker:
     mean: Callable[[Tensor], Tensor] = lambda value: value
 
 
+MULTIPLE = "set batch_size to a multiple"
+
 ALONE = Worker()
 """One process on the CPU."""
 
@@ -35,7 +38,14 @@ def decided_by_first(worker: Worker, mine: bool) -> bool:
     return worker.mean(torch.tensor(decided, device=worker.device)).item() > 0
 
 
-def require_equal_shares(worker: Worker, batch_size: int) -> None:
-    """Raise ConfigError unless every worker has as many rows of a batch as any other."""
-    divides = batch_size % worker.world_size == 0
-    require(divides, "`workers` to divide `batch_size`", f"workers={worker.world_size}, batch_size={batch_size}")
+def require_equal_shares(config: Any, workers: int) -> None:
+    """Raise ConfigError unless the workers divide the `batch_size` of a configuration."""
+    got = f"workers={workers}, batch_size={config.batch_size}"
+    require(config.batch_size % workers == 0, "`workers` to divide `batch_size`", got, MULTIPLE)
+
+
+def require_equal_parts(config: Any, workers: int) -> None:
+    """Raise ConfigError unless the workers divide each of the `optim.accumulate` parts of a batch."""
+    got = f"workers={workers}, accumulate={config.optim.accumulate}, batch_size={config.batch_size}"
+    divides = config.batch_size % (workers * config.optim.accumulate) == 0
+    require(divides, "`workers * accumulate` to divide `batch_size`", got, MULTIPLE)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import joblib  # type: ignore[import-untyped]
 import pytest
 import ray
 
-from platform.core.ray_instance import ray_instance
+from platform.core.ray_instance import available_cpus, ray_instance
 from trainables.core.config import ConfigError
 from trainables.training.scaling import ScalingConfig
 
@@ -43,3 +44,9 @@ def test_a_trial_that_fits_is_given_the_cpus(ended: list[str], scaling: dict[str
     with ray_instance("local", ScalingConfig(**scaling)) as cpus:
         assert (cpus, ended) == (4, [])
     assert ended == ["shutdown"]
+
+
+def test_the_cpus_of_a_container_are_those_of_its_quota(ended: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`os.sched_getaffinity` counts all of the machine there."""
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 1)
+    assert available_cpus("local", ScalingConfig()) == 1

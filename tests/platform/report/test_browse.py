@@ -4,6 +4,8 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from datetime import datetime
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, Ledge
 from platform.report import compare_trials, study_view
 from platform.report.browse import list_studies, show
 from platform.report.compare_trials import compare
+from platform.report.html import render
 from platform.study.resume import ATTEMPT, FOLDER, REASON, REPEATS
-from platform.study.storage import JOURNAL
+from platform.study.storage import JOURNAL, lock_study
 from tests.platform.studies import add, add_cut, add_many, study_in, write_board
 from trainables.core.config import ConfigError
 from trainables.eval.intervals.jackknife import JackknifeEstimate
@@ -245,3 +248,30 @@ def test_reading_a_journal_does_not_change_it(console: Console, tmp_path: Path) 
     assert (tmp_path / "s" / JOURNAL).read_bytes() == before
     assert {path.name for path in (tmp_path / "s").iterdir()} == {JOURNAL}
     assert REASON in study.trials[1].user_attrs
+
+
+def test_a_leaderboard_that_is_older_than_the_latest_trial_is_said_to_be(console: Console, tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add_many(study, 4)
+    write_board(study, tmp_path / "s", [0], ended=4)
+    assert show(console, study, tmp_path / "s") == list_studies(console, tmp_path) == 0
+    assert not any("stale" in line or "older" in line for line in lines(console))
+    add(study, TrialState.COMPLETE, 0.1)
+    assert show(console, study, tmp_path / "s") == list_studies(console, tmp_path) == 0
+    older = "older than 1 trial(s) that have ended since; run the sweep's command again"
+    assert f"the leaderboard is {older}" in lines(console)
+    assert "(stale leaderboard)" in lines(console)[-1]
+    assert older in unescape(render(study_view.view(study, tmp_path / "s"), datetime(2026, 1, 1)))  # noqa: DTZ001
+    write_board(study, tmp_path / "s", [0])
+    assert study_view.view(study, tmp_path / "s").stale == ""  # an earlier version's, which does not tell
+
+
+def test_trials_that_nothing_runs_are_named(console: Console, tmp_path: Path) -> None:
+    study = study_in(tmp_path / "s")
+    add(study, TrialState.RUNNING)
+    line = "driver driver not running: the sweep's command resumes 1 trial(s) that are recorded as RUNNING"
+    with lock_study(tmp_path / "s"):
+        show(console, study, tmp_path / "s")
+        assert line not in lines(console)
+    show(console, study, tmp_path / "s")
+    assert line in lines(console)

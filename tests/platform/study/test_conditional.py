@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import optuna
 import pytest
 
 from platform.study.budget import enqueue_baselines
 from platform.study.resume import requeue_orphans
-from platform.study.samplers import SAMPLERS, make_sampler, sampled_independently
+from platform.study.samplers import SAMPLERS, JointSampler, make_sampler, sampled_independently
 from search_spaces import SPACES
 from tests.platform.drivers import LAST, SPACE, Driver
 from trainables.training.metric_names import VAL_AUC_EXCESS
@@ -49,11 +48,11 @@ def jointly(driver: Driver) -> set[str]:
 
 
 def test_tpe_samples_conditional_parameters_jointly_with_the_others(tmp_path: Path) -> None:
-    """The other side: without its groups of parameters it would draw them apart."""
+    """The other side: left to itself it would draw them apart."""
     driver = with_trials(tmp_path, "tpe", 30)
     assert jointly(driver) == set(RANKING.parameters)
     assert sampled_independently("tpe", RANKING) == ()
-    driver.study.sampler = make_sampler("tpe", 0, 0, conditional=False)
+    driver.study.sampler = make_sampler("tpe", 0, 0)
     assert jointly(driver) == set(RANKING.parameters) - {TEMPERATURE, MARGIN}
 
 
@@ -71,13 +70,13 @@ def test_optunasearch_defect_no_conditional_parameter_is_sampled_independently_w
     assert sampled_independently(name, SPACE) == ()
 
 
-def test_a_study_of_a_conditional_space_gets_the_joint_sampler(tmp_path: Path) -> None:
-    conditional, plain = (
-        Driver(tmp_path / name, sampler="tpe", space=space) for name, space in (("a", RANKING), ("b", SPACE))
-    )
-    assert isinstance(conditional.study.sampler, optuna.samplers.TPESampler)
-    groups = [vars(driver.study.sampler)["_group"] for driver in (conditional, plain)]
-    assert groups == [True, False]
+def test_parameters_of_one_condition_are_sampled_together(tmp_path: Path) -> None:
+    sampler = Driver(tmp_path, sampler="tpe", space=RANKING).study.sampler
+    assert isinstance(sampler, JointSampler)
+    groups = [set(group) for group in sampler.groups]
+    assert {TEMPERATURE} in groups
+    assert {MARGIN} in groups
+    assert set(RANKING.parameters) - {TEMPERATURE, MARGIN} in groups
 
 
 def test_baselines_of_a_conditional_space_come_first_and_once_over_reopenings(tmp_path: Path) -> None:

@@ -429,3 +429,27 @@ def test_the_space_and_the_study_are_named_after_the_trainable_by_default() -> N
     assert sweep("trainable=gan", "study_name=mine").settings.study_name == "mine"
     with pytest.raises(ConfigError, match=r"expected `trainable=gan` with `space=gan`, but got trainable=diffusion"):
         sweep("trainable=diffusion", "space=gan")
+
+
+@pytest.mark.parametrize("key", ["objectives=[{}]", "constraints=['{}<=1']", "scheduler.metric={}"])
+@pytest.mark.parametrize(
+    ("trainable", "metric"),
+    [
+        ("diffusion", "val/rms_to_teacher"),
+        ("diffusion", "val/fnr_at_fpr_worst_unseen"),
+        ("gan", "val/loss"),
+        ("physical", "val/loss"),
+        ("cotraining", "val/loss"),  # only while the diffusion is the better of both models
+        ("distill", "val/loss"),
+        ("detector", "val/auc_excess"),
+    ],
+)
+def test_a_metric_that_the_trainable_does_not_report_is_refused(key: str, trainable: str, metric: str) -> None:
+    refusal = rf"^expected `{key.partition('=')[0]}` of metrics that trainable={trainable} reports, but got {metric}; "
+    with pytest.raises(ConfigError, match=refusal):
+        sweep(f"trainable={trainable}", key.format(metric))
+
+
+@pytest.mark.parametrize(("trainable", "metric"), [("diffusion", "val/loss"), ("distill", "val/rms_to_teacher")])
+def test_a_metric_of_its_own_can_be_the_objective(trainable: str, metric: str) -> None:
+    assert sweep(f"trainable={trainable}", f"objectives=[{metric}]").goal.scheduler_metric == metric

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,18 @@ def test_the_sampler_depends_on_the_number_of_trials() -> None:
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(ConfigError, match=r"expected `sampler` in \{gp, nsga2, qmc, random, tpe\}.*sampler=cmaes"):
         make_sampler("cmaes", 0, 0)
+
+
+@pytest.mark.parametrize("high", [2.0, 0.5])
+@pytest.mark.parametrize("name", ["tpe", "gp", "nsga2"])
+def test_another_interval_keeps_the_joint_space(tmp_path: Path, name: str, high: float) -> None:
+    """Optuna by itself finds no parameter with one distribution in all trials, and samples `weight` apart."""
+    Driver(tmp_path, sampler=name).points(20)
+    space = replace(SPACE, parameters={**SPACE.parameters, "weight": FloatDistribution(0.0, high)}, baselines=())
+    driver = Driver(tmp_path, sampler=name, space=space)
+    points = driver.points(6)
+    assert all(lies_inside(value, space.parameters[key]) for point in points for key, value in point.items())
+    last = driver.study.get_trials(deepcopy=False)[-1]
+    assert driver.study.sampler.infer_relative_search_space(driver.study, last) == space.parameters
+    alone = make_sampler(name, 0, 0).infer_relative_search_space(driver.study, last)
+    assert alone.get("weight") is None

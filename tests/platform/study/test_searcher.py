@@ -238,3 +238,20 @@ def test_finished_trials_count_towards_the_budget(tmp_path: Path) -> None:
         end(driver, driver.start())
     driver.start()
     assert [trial.number for trial in finished(driver.study)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("objectives", [(), (VAL_AUC_EXCESS, VAL_MMD)])
+def test_early_stopping_of_its_own_makes_a_trial_complete(tmp_path: Path, objectives: tuple[str, ...]) -> None:
+    """Tune repeats the last result of a loop that ended; that after which it stops a trial comes once."""
+    metric = VAL_AUC_EXCESS if objectives else ""
+    driver = Driver(tmp_path, objectives=objectives, scheduler_metric=metric)
+    early, stopped = driver.start(), driver.start()
+    for trial in (early, stopped):
+        driver.report(trial, 0, 0.4)
+        driver.report(trial, 1, 0.3)
+    driver.end(early, 1, 0.3)
+    driver.end(stopped, 2, 0.2)
+    assert [driver.recorded(trial).state for trial in (early, stopped)] == [TrialState.COMPLETE, TrialState.PRUNED]
+    assert driver.recorded(early).values == [0.3, 0.6][: len(objectives) or 1]
+    assert REASON not in driver.recorded(early).user_attrs
+    assert driver.searcher.pruned == {driver.recorded(stopped).number}

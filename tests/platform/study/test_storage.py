@@ -14,9 +14,18 @@ from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
+from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileSymlinkLock
 
-from platform.study.storage import JOURNAL, AtomicJournal, lock_study, open_storage, truncate_partial_line
+from platform.study import storage as study_storage
+from platform.study.storage import (
+    JOURNAL,
+    AtomicJournal,
+    has_driver,
+    lock_study,
+    open_storage,
+    truncate_partial_line,
+)
 from platform.study.study import load_study
 from tests.platform.studies import study_in
 from trainables.core.config import ConfigError
@@ -198,3 +207,27 @@ def test_a_folder_that_cannot_be_locked_is_one_line_that_names_it(tmp_path: Path
         lock_study(tmp_path / "file" / "s"),
     ):
         pass
+
+
+def test_a_driver_is_known_by_its_lock(tmp_path: Path) -> None:
+    """Nothing is made by looking."""
+    assert not has_driver(tmp_path / "nowhere")
+    assert list(tmp_path.iterdir()) == []
+    with lock_study(tmp_path / "s"):
+        assert has_driver(tmp_path / "s")
+    assert not has_driver(tmp_path / "s")
+
+
+def test_a_connection_that_a_server_closed_is_replaced(tmp_path: Path) -> None:
+    """The pool tries a connection before it hands it out."""
+    storage = open_storage(f"sqlite:///{tmp_path}/s.db", tmp_path)
+    assert isinstance(storage, RDBStorage)
+    assert vars(storage.engine.pool)["_pre_ping"] is True
+
+
+def test_the_name_of_a_new_journal_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = list[Path]()
+    monkeypatch.setattr(study_storage, "flush", flushed.append)
+    for _ in range(2):
+        open_storage("", tmp_path / "s")
+    assert flushed == [tmp_path / "s"]

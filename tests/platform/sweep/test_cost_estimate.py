@@ -142,3 +142,20 @@ def test_the_plan_lists_the_baselines_that_are_left_out(left_out: tuple[dict[str
     described = [text.split(maxsplit=1) for text in describe_plan(plan, narrowed).splitlines()]
     assert [text for name, text in described if name == "baselines"] == [line]
     assert "baselines" not in describe_plan(plan, whole)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "epochs", "learns"),
+    [
+        ("gp", 9, "gp learns from COMPLETE trials only, about 1 of 10; before 5 of them it samples at random"),
+        ("nsga2", 9, "nsga2 learns from COMPLETE trials only, about 1 of 10; before 16 of them it samples at random"),
+        ("gp", 2, ""),  # no rung: all trials complete
+        ("tpe", 9, ""),
+    ],
+)
+def test_the_plan_says_from_how_few_trials_a_sampler_learns(sampler: str, epochs: int, learns: str) -> None:
+    sweep = sweep_of(epochs)
+    sweep = replace(sweep, settings=replace(sweep.settings, sampler=sampler))
+    plan = Plan(10, 2, (1.0, 2.0), (1, 2), 3.0, 4.0, 5)
+    lines = [line.split(maxsplit=1) for line in describe_plan(plan, sweep).splitlines()]
+    assert dict(lines).get("sampler", "") == learns

@@ -263,3 +263,32 @@ def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study)
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
     assert "trial 2 retrained with 2 other seed(s): AUC excess 0.150 ± 0.050" in text.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("broken", "part", "written"),
+    [
+        ("leaderboard", "leaderboard.json", {"summary.json", "report.html"}),
+        ("_plot", "pictures", {"leaderboard.json", "summary.json", "report.html"}),
+        ("_write", "summary.json", {"leaderboard.json", "report.html"}),
+        ("write_report", "report.html", {"leaderboard.json", "summary.json"}),
+    ],
+)
+def test_whatever_a_part_raises_the_others_are_written_and_the_next_run_repairs_it(
+    tmp_path: Path, study: optuna.Study, monkeypatch: pytest.MonkeyPatch, broken: str, part: str, written: set[str]
+) -> None:
+    """The other side: the same call without the error writes all four."""
+    sweep = sweep_in(tmp_path)
+
+    def fails(*arguments: Any) -> None:
+        raise ZeroDivisionError("of a library")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(summary, broken, fails)
+        shown, text = console(400)
+        assert summarise(shown, sweep, study) == 1
+    assert f"{part} was not written: of a library; run the same command again" in text.getvalue()
+    files = {"leaderboard.json", "summary.json", "report.html"}
+    assert {path.name for path in sweep.settings.folder.iterdir()} & files == written
+    assert summarise(console()[0], sweep, study) == 0
+    assert {path.name for path in sweep.settings.folder.iterdir()} >= files

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trainables.core.atomic_files import LOCK, staged_file, try_lock
+from trainables.core import atomic_files
+from trainables.core.atomic_files import LOCK, append, staged_file, try_lock
 
 
 def flock_of_nfs(lock: int, operation: int) -> None:
@@ -60,3 +61,12 @@ def test_a_staged_file_takes_its_place_whole_or_leaves_nothing(tmp_path: Path) -
     with pytest.raises(UnicodeEncodeError), staged_file(file) as staged:
         staged.write_text("second\udcff", encoding="utf-8")
     assert {path.name: path.read_text() for path in file.parent.iterdir()} == {"a.txt": "first"}
+
+
+def test_the_name_of_a_new_file_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed = list[Path]()
+    monkeypatch.setattr(atomic_files, "flush", flushed.append)
+    for text in ("a\n", "b\n"):
+        append(tmp_path / "new", text)
+    assert flushed == [tmp_path]
+    assert (tmp_path / "new").read_text() == "a\nb\n"

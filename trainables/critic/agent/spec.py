@@ -13,8 +13,9 @@ def load() -> TrainableParts:
     from trainables.critic.agent.cost import measure
     from trainables.critic.agent.state import require_its_workers
     from trainables.critic.agent.train import epochs
+    from trainables.critic.agent.workers import require_shares
 
-    return TrainableParts(epochs, measure, load_agent, require_its_workers)
+    return TrainableParts(epochs, measure, load_agent, require_its_workers, require_shares)
 
 
 SPEC = TrainableSpec(

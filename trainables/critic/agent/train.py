@@ -49,7 +49,7 @@ def epochs(config: AgentConfig, *, resume: Path | None = None, worker: Worker = 
         CheckpointError: A checkpoint that is unreadable, or of another configuration, data set or number of workers.
         TrainingDivergedError: A loss is not finite.
     """
-    require_shares(config, worker)
+    require_shares(config, worker.world_size)
     if resume is None:
         require_episodes(config, worker)
     splits = load_splits(config.data)

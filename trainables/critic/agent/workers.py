@@ -27,12 +27,12 @@ PARTS = (*ARRAYS, "counters")  # of a buffer
 NUMBERS = 2**40  # of the episodes of a worker
 
 
-def require_shares(config: AgentConfig, worker: Worker) -> None:
+def require_shares(config: AgentConfig, workers: int) -> None:
     """Raise ConfigError unless the workers divide the rows of a batch, and the copies where there are episodes."""
-    require_equal_shares(worker, config.batch_size)
-    copies = config.collection.copies if environment_steps(config, config.epochs) else worker.world_size
-    got = f"workers={worker.world_size}, collection.copies={copies}"
-    require(copies % worker.world_size == 0, "`workers` to divide `collection.copies`", got)
+    require_equal_shares(config, workers)
+    copies = config.collection.copies if environment_steps(config, config.epochs) else workers
+    got = f"workers={workers}, collection.copies={copies}"
+    require(copies % workers == 0, "`workers` to divide `collection.copies`", got, "set it to a multiple")
 
 
 def require_episodes(config: AgentConfig, worker: Worker) -> None:

@@ -13,10 +13,9 @@ from trainables.eval.generation.metrics import (
     prd,
     precision_recall,
     rejected,
-    training_loop,
     two_sample,
 )
-from trainables.training.metric import MetricSet
+from trainables.training.metric import MODEL_SIZE, MetricSet
 
 GENERATION = MetricSet(
     metrics=(
@@ -28,7 +27,7 @@ GENERATION = MetricSet(
         *memorisation.METRICS,
         *condition_error.METRICS,
         *rejected.METRICS,
-        *training_loop.METRICS,
+        MODEL_SIZE,
     ),
     headline="val/auc_excess",
     tie_breaker="val/mmd",
