@@ -91,7 +91,7 @@ def _form(record: Mapping[str, Any]) -> dict[str, Any]:
     config = record["config"]
     return {
         "data_sha256": record.get("data_sha256"),
-        "evaluation": config.get("evaluation"),
+        "evaluation": {key: value for key, value in config.get("evaluation", {}).items() if key != "noise_seed"},
         "negatives.held_out": config.get("negatives", {}).get("held_out"),
     }
 

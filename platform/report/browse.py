@@ -39,7 +39,7 @@ from platform.report.study_view import (
     trial_of,
     view,
 )
-from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS
+from platform.study.resume import ATTEMPT, METRICS, OVERRIDES, REASON, REPEATS
 from platform.study.storage import JOURNAL, open_storage, redact_password, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
@@ -188,6 +188,7 @@ def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
         "resumed from": ", ".join(map(str, line[:-1])),
         "resumed by": str(after.number) if after else "",
         "repeats": str(attributes.get(REPEATS, "")),
+        "own seeds": plain(attributes.get(OVERRIDES, {})),
         "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
         "started": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
         "duration": clock(trial.duration.total_seconds()) if trial.duration else "",

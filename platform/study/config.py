@@ -145,7 +145,9 @@ class TuneConfig:
     storage_path: Folder = "results"  # folder of all studies; shared by all nodes of a cluster
     # URL of Optuna's database, such as sqlite:///study.db; empty: a journal file in the study's folder
     storage: str = ""
-    seed: AnyInt = 0  # seed of the suggestions; trainable.seed is the one of the training
+    seed: AnyInt = 0  # seed of the suggestions, and with trainable.seed of the trials' own seeds
+    # whether all trials share trainable.seed and the noise of their samples; false: each has seeds of its own, recorded
+    common_seeds: bool = False
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] = "tpe"  # how Optuna suggests values
     objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not

@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from platform.study.noise import LEVEL, POWER, Noise
 from platform.study.search_space import bounds
 from platform.study.sweep import Sweep
 from trainables.core.config import build, with_values
@@ -12,6 +13,8 @@ from trainables.core.formatting import clock
 from trainables.core.threads import threads
 from trainables.specs import TRAINABLES
 from trainables.training.trainable import Cost
+
+FEWEST_SEEDS = 2  # of a configuration, from which on its noise is known
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,12 @@ def expected_epochs(sweep: Sweep) -> float:
     return mean
 
 
-def describe_plan(plan: Plan, sweep: Sweep) -> str:
-    """Return the plan as aligned lines."""
+def describe_plan(plan: Plan, sweep: Sweep, noise: Noise | None = None) -> str:
+    """Return the plan as aligned lines.
+
+    Args:
+        noise: Of the first objective between trainings of one configuration; None: not known.
+    """
     settings = sweep.settings
     rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
     finalists = settings.finalists
@@ -102,9 +109,26 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
+        "power": power_of(noise, finalists.retrain_seeds, sweep.goal.objectives[0].text),
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
+
+
+def power_of(noise: Noise | None, seeds: int, objective: str) -> str:
+    """Return the smallest gain over the default that so many retrainings of each configuration can show, in words."""
+    if seeds < FEWEST_SEEDS:
+        return (
+            f"no gain over the default can be shown: finalists.retrain_seeds={seeds}, and the search estimate of the "
+            "best trial is too good by its luck; budget=standard trains the finalists and the default anew"
+        )
+    if noise is None:
+        return f"not known before {objective} has the noise of repeats, of which this study has none yet"
+    return (
+        f"a gain of {noise.smallest_gain(seeds):.3f} in {objective} over the default is shown with "
+        f"{100 * POWER:.0f} % probability ({seeds} seeds each, two-sided t at {100 * (1 - LEVEL):.0f} %, "
+        f"s.d. {noise.sd:.3f}: {noise.source})"
+    )
 
 
 def _baselines(sweep: Sweep) -> dict[str, str]:
