@@ -9,7 +9,7 @@ from typing import Any
 from platform.leaderboard.archive import LEADERBOARD
 from platform.promotion.config import FIRST
 from platform.study.paths import path_within
-from trainables.core.config import ConfigError
+from trainables.core.config import ConfigError, require
 from trainables.model_registry.registry import Published
 from trainables.specs import TRAINABLES
 from trainables.training.checkpoint import load_checkpoint
@@ -70,6 +70,12 @@ def of_leaderboard(study: Path, trial: int) -> Challenger:
         CheckpointError: its checkpoint is incomplete.
     """
     row = _row(study / LEADERBOARD, trial)
+    require(
+        row["published"],
+        f"trial {row['trial']} of {study.name} to be trained anew, since its search estimate is too good by its luck",
+        "no training with fresh seeds",
+        f"run `python -m platform.tune study_name={study.name}` to its end, or give ckpt=FOLDER",
+    )
     recorded = Path(row["checkpoint"])
     found = of_checkpoint(path_within(recorded, study) or recorded)
     return Challenger(found.checkpoint, found.record, study.name, row["trial"], row["params"])
@@ -98,8 +104,12 @@ def _form(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _row(file: Path, trial: int) -> dict[str, Any]:
     try:
+        board = json.loads(file.read_text())
+        anew = board.get("retraining", {}).get("asked", 0) > 0
         rows = [
-            {key: row[key] for key in ("trial", "checkpoint", "params")} for row in json.loads(file.read_text())["rows"]
+            {key: row[key] for key in ("trial", "checkpoint", "params")}
+            | {"published": not anew or row["retrained"] is not None}
+            for row in board["rows"]
         ]
     except FileNotFoundError:
         remedy = f"run `python -m platform.tune study_name={file.parent.name}` to its end, or give ckpt=FOLDER"

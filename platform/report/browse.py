@@ -146,6 +146,12 @@ def _show_study(console: Console, shown: StudyView) -> None:
     if shown.board is not None:
         print_heading(console, "Leaderboard: finalists re-evaluated with new seeds, 95 % intervals")
         print_table(console, _leaderboard(shown.board, shown.metric_set))
+        anew = shown.board.get("retraining") or {}  # absent in files of older versions
+        noise = anew.get("noise")
+        if noise:
+            print_line(console, f"noise between trainings: standard deviation {noise['sd']:.4f}, {noise['source']}")
+        if anew:
+            print_line(console, anew["conclusion"])
     if shown.ranked:
         more = f" (the first {TRIALS} of {len(shown.ranked)})" if len(shown.ranked) > TRIALS else ""
         print_heading(console, f"Ranking by search estimate{more}")
@@ -155,7 +161,8 @@ def _show_study(console: Console, shown: StudyView) -> None:
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     name, second = metric_set.shown[:2]
     titles = (">trial", ">search estimate", f">new {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
-    table = columns(*titles, "~parameters")
+    gains = any(row.get("gain") for row in board["rows"])
+    table = columns(*titles, *([">minus default, trained anew"] if gains else []), "~parameters")
     for row in board["rows"]:
         table.add_row(
             str(row["trial"]),
@@ -164,6 +171,7 @@ def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
             metric_interval(name, (row["holdout"] or {}).get(name)),
             metric_interval(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
+            *([metric_interval(name, row.get("gain"))] if gains else []),
             describe(dict(row["params"])),
         )
     return table

@@ -59,7 +59,8 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
     """Return the seconds on one core of repeats, and of one evaluation per seed, split and kind of conditions."""
     finalists = sweep.settings.finalists
-    return finalists.top * (finalists.retrain_seeds * trial_s + 4 * finalists.eval_seeds * evaluation_s)
+    default = 1 if finalists.retrain_seeds and sweep.default is not None else 0
+    return (finalists.top + default) * (finalists.retrain_seeds * trial_s + 4 * finalists.eval_seeds * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
@@ -105,14 +106,18 @@ def describe_plan(plan: Plan, sweep: Sweep, noise: Noise | None = None) -> str:
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
         "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} continues",
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
-        "finalists": f"top {finalists.top}, each retrained with {finalists.retrain_seeds} and evaluated with "
-        f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
+        "finalists": f"top {finalists.top}{_and_default(sweep)}, each retrained with {finalists.retrain_seeds} and "
+        f"evaluated with {finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
         "power": power_of(noise, finalists.retrain_seeds, sweep.goal.objectives[0].text),
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
+
+
+def _and_default(sweep: Sweep) -> str:
+    return " and the default" if sweep.settings.finalists.retrain_seeds and sweep.default is not None else ""
 
 
 def power_of(noise: Noise | None, seeds: int, objective: str) -> str:

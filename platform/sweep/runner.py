@@ -12,7 +12,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from rich.console import Console
 
 from platform.core.provenance import source_of
-from platform.study.budget import finished, trials_to_run, waiting_repeats
+from platform.study.budget import default_trial, finished, trials_to_run, waiting_repeats
 from platform.study.comparable import CODE_SHA256
 from platform.study.config import TuneConfig
 from platform.study.noise import noise_for
@@ -48,7 +48,7 @@ def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int
         console, sweep, study, remaining, cpus, trials=settings.budget.trials, deadline=deadline
     ):
         return
-    repeats = enqueue_repeats(study, finalists.top, finalists.retrain_seeds)
+    repeats = enqueue_repeats(study, finalists.top, finalists.retrain_seeds, default_trial(study, sweep))
     if repeats:
         run_trials(console, sweep, study, repeats, cpus, trials=0, deadline=deadline)
 
