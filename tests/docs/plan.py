@@ -118,6 +118,7 @@ BEFORE_THE_SERVICE = (
         "python -m platform.tune budget.trials=40 budget.time_limit=2h",
         f"{SAMPLED} budget.trials=2 finalists.top=2 finalists.eval_seeds=1",
     ),
+    Run("python -m platform.tune budget=standard study_name=standard", f"{SAMPLED} --plan"),
     Run("python -m platform.tune study_name=wide trainable.model.base_channels=64", f"{SAMPLED} --plan"),
     Run("python -m platform.tune study_name=lr 'trainable.optim.lr=tag(log,interval(1e-4,5e-3))'", f"{SAMPLED} --plan"),
     Run("python -m platform.tune trainable=gan", f"{GAN} {SEARCH}"),
