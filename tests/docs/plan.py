@@ -134,6 +134,7 @@ BEFORE_THE_SERVICE = (
         "python -m platform.tune study_name=own trainable.data.source=table trainable.data.path=recordings.csv",
         f"{SAMPLED} {SEARCH}",
     ),
+    Run("python -m platform.tune stage=sampling study_name=diffusion", "finalists.eval_seeds=1"),
     Run("python -m platform.tune list"),
     Run("python -m platform.tune show study_name=diffusion"),
     Run("python -m platform.tune show study_name=diffusion trials=[0]"),
