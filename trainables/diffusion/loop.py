@@ -102,6 +102,23 @@ def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worke
     return state
 
 
+def trained(config: DiffusionConfig, dataset: TrainingSet) -> tuple[State, dict[str, float]]:
+    """Train to the end without an evaluation in between.
+
+    Returns:
+        The state after the last epoch, and the mean parts of its loss.
+
+    Raises:
+        TrainingDivergedError: a loss that is not finite.
+    """
+    objective = Objective.of(config.diffusion)
+    state, measured = untrained_state(config, dataset, ALONE), dict[str, float]()
+    while state.epoch < config.epochs:
+        measured = train_epoch(state, config, dataset, objective, ALONE)
+        state.epoch += 1
+    return state, measured
+
+
 def _exhausted(state: State, config: DiffusionConfig, worker: Worker) -> bool:
     """Whether validation has not improved for too long; rank 0, which alone evaluates, decides for all workers."""
     patience = config.early_stopping.patience
