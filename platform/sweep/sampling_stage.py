@@ -1,7 +1,7 @@
 """Search the sampling settings of a study's finalists without training: `python -m platform.tune stage=sampling`.
 
-Settings of the sampler act on a finished checkpoint, on validation users alone. Each setting is first varied by itself,
-and the best values are combined; the combination is then evaluated against the checkpoint's own settings under new noise
+Settings of the sampler act on a finished checkpoint, on validation users alone. Each setting is first varied alone, and
+the best values are combined; the combination is then evaluated against the checkpoint's own settings under new noise
 that took no part in that choice. It is kept if the paired difference, a jackknife over users, is better with 95 %
 confidence; else the checkpoint keeps its own settings. Candidates of a selector are left as they are: a selector is
 fitted to samples of one setting, and samples are promoted without selection.

@@ -79,5 +79,5 @@ def test_a_copy_has_the_weights_and_the_new_settings(tmp_path: Path) -> None:
 
 def test_without_a_leaderboard_the_line_names_the_command(tmp_path: Path) -> None:
     study_in(tmp_path / "s")
-    with pytest.raises(ConfigError, match="run `python -m platform.tune study_name=s` to its end"):
+    with pytest.raises(ConfigError, match=r"run `python -m platform\.tune study_name=s` to its end"):
         search_sampling(Console(), TuneConfig(storage_path=str(tmp_path), study_name="s"))
