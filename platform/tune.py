@@ -18,6 +18,7 @@ ABOUT = """
 Search the parameters of a trainable by its metrics on held-out users.
 
   python -m platform.tune                                             the default sweep
+  python -m platform.tune budget=standard                             finalists and default trained anew; or overnight
   python -m platform.tune budget.trials=16 budget.time_limit=20m      a longer one
   python -m platform.tune trainable=detector                          gan, physical, cotraining, distill, critic, agent
   python -m platform.tune trainable.epochs=12 scaling.num_workers=1   each trial in a Ray Train worker group

@@ -10,8 +10,8 @@ SPACE = Space(
     trainable="diffusion",
     parameters={
         "contrastive.loss": CategoricalDistribution((*SMOOTH, "triplet", "hinge0")),
-        "contrastive.weight": FloatDistribution(0.0, 0.3),
-        "contrastive.temperature": FloatDistribution(0.1, 5.0, log=True),
+        "contrastive.weight": FloatDistribution(0.0, 0.1),
+        "contrastive.temperature": FloatDistribution(1.0, 5.0, log=True),
         "contrastive.margin": FloatDistribution(0.05, 1.0),
         "contrastive.negatives": IntDistribution(1, 4),
     },

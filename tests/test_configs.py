@@ -101,9 +101,11 @@ def chosen_by(file: str) -> tuple[str, list[str]]:
     if file in BUILDERS:
         return file, ["ckpt=checkpoint"] if file in OF_A_CHECKPOINT else []
     folder, _, name = file.rpartition("/")
-    return {"diffusion": ("diffusion/train", [f"experiment={name}"]), "trainable": ("train", [f"trainable={name}"])}[
-        folder
-    ]
+    return {
+        "diffusion": ("diffusion/train", [f"experiment={name}"]),
+        "trainable": ("train", [f"trainable={name}"]),
+        "budget": ("tune", [f"budget={name}"]),
+    }[folder]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -116,6 +118,21 @@ def test_every_file_builds_what_its_command_takes(file: str) -> None:
 @pytest.mark.parametrize("command", [command for command, _ in BUILDERS.values()], ids=list(BUILDERS))
 def test_every_command_has_its_file(command: Command) -> None:
     assert (CONFIGS / f"{command.config_name}.yaml").is_file()
+
+
+@pytest.mark.parametrize("name", ["quick", "standard", "overnight"])
+def test_a_preset_of_the_budget_gives_way_to_the_keys_of_the_user(name: str) -> None:
+    """The larger two train the finalists anew under two seeds at least; quick is the default."""
+    preset = sweep_of(parse(tune.COMMAND, [f"budget={name}"])).settings
+    assert (preset.finalists.retrain_seeds >= 2, preset.finalists.top) == (name != "quick", 3)
+    own = sweep_of(parse(tune.COMMAND, ["budget.trials=5", f"budget={name}", "finalists.retrain_seeds=1"])).settings
+    assert (own.budget.trials, own.finalists.retrain_seeds) == (5, 1)
+    assert own.budget.time_limit == preset.budget.time_limit
+    assert (preset == sweep_of(parse(tune.COMMAND, [])).settings) == (name == "quick")
+
+
+def test_quick_is_at_most_ten_minutes_of_trials() -> None:
+    assert sweep_of(parse(tune.COMMAND, [])).settings.budget.time_limit_s <= 600
 
 
 def test_the_platforms_evaluation_is_the_same_command() -> None:

@@ -23,11 +23,12 @@ from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_vali
 from platform.leaderboard.freshness import ENDED
 from platform.leaderboard.holdout_ledger import LEDGER, Ledger
 from platform.leaderboard.reference import Reference
-from platform.study.budget import finished
+from platform.leaderboard.retraining import Retraining, retraining_of
+from platform.study.budget import default_trial, finished
 from platform.study.objectives import Objective
-from platform.study.paths import relative_path
+from platform.study.paths import folder_of, relative_path
 from platform.study.ranking import INTERRUPTED, RankedTrial
-from platform.study.resume import METRICS, REPEATS
+from platform.study.resume import METRICS, REPEATS, newest_checkpoint
 from platform.study.sweep import Sweep
 from trainables.core import atomic_files
 from trainables.core.derived_seeds import derive
@@ -58,6 +59,9 @@ class Row:
 
     Attributes:
         holdout: None where the budget of holdout evaluations was used up, or the trial will be resumed.
+        retrained: Number of the repeat whose model was evaluated and may be published; None where the configuration was
+            not trained anew.
+        gain: Difference of the retrained configuration from the default, in the first objective.
         probability_best: Probability that its metric is the smallest of all rows; None where it is not known.
     """
 
@@ -65,6 +69,8 @@ class Row:
     validation: EvaluationResult
     holdout: EvaluationResult | None = None
     repeats: Repeats | None = None
+    retrained: int | None = None
+    gain: Interval | None = None
     probability_best: float | None = None
 
 
@@ -78,6 +84,7 @@ class Leaderboard:
         holdout_evaluations: Those that these data have had so far, of the `budget`.
         refused: Why rows have no holdout evaluation; None if none was refused.
         left_out: Trial -> why it could not be evaluated on a split.
+        retraining: Configurations that were trained anew, compared with the default.
         ended: Number of trials of the study that had ended.
     """
 
@@ -89,6 +96,7 @@ class Leaderboard:
     budget: int
     refused: str | None
     left_out: Mapping[int, str]
+    retraining: Retraining
     ended: int = 0
 
 
@@ -103,7 +111,10 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     """
     settings, metric_set = sweep.settings, sweep.metric_set
     seeds = noise_seeds(settings.seed, settings.finalists.eval_seeds)
-    chosen = finalists_of(ranked, settings.finalists.top)
+    asked, objective = settings.finalists.retrain_seeds, sweep.goal.objectives[0]
+    anew = retraining_of(study, objective, default_trial(study, sweep), asked)
+    searched = finalists_of(with_default(ranked, anew, settings.finalists.top), len(ranked))
+    chosen = retrained(study, searched, anew)
     archive = EvaluationArchive(settings.folder / EVALUATIONS, seeds)
     validation = evaluate_on_validation(console, list(chosen), archive, metric_set.resampled)
     evaluated = {path: validation[path] for path in chosen}  # they end in any order; on the holdout the best come first
@@ -112,7 +123,13 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
     holdout, refused = evaluate_on_holdout(console, ended, settings.study_name, ledger, seeds, metric_set.resampled)
     complete = [
-        replace(row, holdout=_result_or_none(holdout.get(path)), repeats=_repeats(study, row, metric_set.headline))
+        replace(
+            row,
+            holdout=_result_or_none(holdout.get(path)),
+            repeats=_repeats(study, row, metric_set.headline),
+            retrained=None if path in searched else anew.published[row.trial.number],
+            gain=anew.gains.get(row.trial.number),
+        )
         for path, row in rows.items()
     ]
     merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in complete}
@@ -121,13 +138,14 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
         merits = {row.trial.number: row.validation.metrics.get(by) for row in complete}
     return Leaderboard(
         metric_set,
-        _ordered(complete, merits, settings.seed),
+        _ordered(complete, merits, settings.seed, anew.recommended),
         by,
         seeds,
         sum(map(ledger.count, {row.validation.data_sha256 for row in complete})),
         ledger.budget,
         refused,
         {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
+        anew,
         len(finished(study)),
     )
 
@@ -147,6 +165,23 @@ def finalists_of(ranked: Sequence[RankedTrial], top: int) -> dict[Path, RankedTr
     return dict([(trial.checkpoint, trial) for trial in with_result if trial.checkpoint is not None][:top])
 
 
+def with_default(ranked: Sequence[RankedTrial], anew: Retraining, top: int) -> list[RankedTrial]:
+    """Return the finalists of a ranking, and the default where it was trained anew, in the order of the ranking."""
+    best = [trial.number for trial in finalists_of(ranked, top).values()]
+    added = [anew.default] if best and anew.default in anew.published else []
+    return [trial for trial in ranked if trial.number in (*best, *added)]
+
+
+def retrained(study: optuna.Study, chosen: Mapping[Path, RankedTrial], anew: Retraining) -> dict[Path, RankedTrial]:
+    """Return the finalists by the checkpoints to evaluate: that of the first repeat where one was trained anew."""
+    trials, folder, found = study.get_trials(deepcopy=False), folder_of(study), dict[Path, RankedTrial]()
+    for path, trial in chosen.items():
+        repeat = anew.published.get(trial.number)
+        newest = newest_checkpoint(trials[repeat], folder, verified=False) if repeat is not None else None
+        found[newest.path if newest else path] = replace(trial, checkpoint=newest.path) if newest else trial
+    return found
+
+
 def _result_or_none(result: EvaluationResult | str | None) -> EvaluationResult | None:
     return result if isinstance(result, EvaluationResult) else None
 
@@ -162,16 +197,22 @@ def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
     return Repeats(len(values), statistics.mean(values), sem)
 
 
-def _ordered(rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], seed: int) -> tuple[Row, ...]:
-    """Sort rows by the objective, with the probability of each to be the best; rows without a value come last."""
+def _ordered(
+    rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], seed: int, recommended: int | None
+) -> tuple[Row, ...]:
+    """Sort rows by the objective, with the probability of each to be the best; rows without a value come last.
+
+    Args:
+        recommended: The trial that comes first, by its trainings anew; None: by the objective alone.
+    """
     known = {row.trial.number: figure for row in rows if (figure := merits[row.trial.number]) is not None}
     found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
     chances = dict(zip(known, found, strict=True))
     ranked_rows = [replace(row, probability_best=chances.get(row.trial.number)) for row in rows]
 
-    def place(row: Row) -> tuple[bool, float]:
+    def place(row: Row) -> tuple[bool, bool, float]:
         figure = known.get(row.trial.number)
-        return not row.trial.feasible, math.inf if figure is None else figure.value
+        return not row.trial.feasible, row.trial.number != recommended, math.inf if figure is None else figure.value
 
     return tuple(sorted(ranked_rows, key=place))
 
@@ -202,6 +243,7 @@ def to_json(board: Leaderboard, study_name: str, reference: Reference | None, fo
         "noise_seeds": list(board.seeds),
         "holdout": {"asked": board.holdout_evaluations, "budget": board.budget, "refused": board.refused},
         "left_out": [{"trial": trial, "reason": reason} for trial, reason in board.left_out.items()],
+        "retraining": board.retraining.to_json(),
         "rows": list(_rows_to_json(board, folder)),
     }
 
@@ -235,5 +277,7 @@ def _rows_to_json(board: Leaderboard, folder: Path) -> Iterator[dict[str, Any]]:
             "holdout": holdout or None,
             "sources": {found.split: _by_source(found) for found in (row.validation, row.holdout) if found is not None},
             "repeats": None if row.repeats is None else vars(row.repeats),
+            "retrained": row.retrained,
+            "gain": None if row.gain is None else vars(row.gain),
             "probability_best": row.probability_best,
         }

@@ -27,6 +27,7 @@ from trainables.detector.api import load_trained_detector
 from trainables.detector.config import DetectorConfig
 from trainables.detector.evaluation.plots import plot_overview
 from trainables.detector.spec import DETECTOR
+from trainables.eval.generation.config import EvaluationConfig
 from trainables.eval.generation.plots import plot_gallery, plot_overlays
 from trainables.eval.generation.validator import Validator
 from trainables.generation.model_type import GENERATOR
@@ -62,7 +63,8 @@ def reference_scores(config: Any) -> Reference:
 def plot_samples(checkpoint: Path, config: Any, evaluation: EvaluationResult | None, pictures: Path) -> None:
     """Plot a gallery and overlays of samples, sampled as in the validation during training."""
     validator = _validator(config)
-    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=validator.config.seed)
+    own = build(EvaluationConfig, load_record(checkpoint)["config"]["evaluation"])
+    samples = load_generator(checkpoint).sample_matching(validator.held_out, seed=own.sampling_seed)
     observed, rows = reobserve(samples, validator.canonical)
     plot_gallery(validator.observed.take(rows), observed, pictures / "gallery.png")
     plot_overlays(validator.observed, observed, pictures / "features.png")

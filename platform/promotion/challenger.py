@@ -74,6 +74,12 @@ def of_leaderboard(study: Path, trial: int) -> Challenger:
     """
     row = _row(study / LEADERBOARD, trial)
     _require_current(study)
+    require(
+        row["published"],
+        f"trial {row['trial']} of {study.name} to be trained anew, since its search estimate is too good by its luck",
+        "no training with fresh seeds",
+        f"run `python -m platform.tune study_name={study.name}` to its end, or give ckpt=FOLDER",
+    )
     recorded = Path(row["checkpoint"])
     found = of_checkpoint(path_within(recorded, study) or recorded)
     return Challenger(found.checkpoint, found.record, study.name, row["trial"], row["params"])
@@ -95,7 +101,7 @@ def _form(record: Mapping[str, Any]) -> dict[str, Any]:
     config = record["config"]
     return {
         "data_sha256": record.get("data_sha256"),
-        "evaluation": config.get("evaluation"),
+        "evaluation": {key: value for key, value in config.get("evaluation", {}).items() if key != "noise_seed"},
         "negatives.held_out": config.get("negatives", {}).get("held_out"),
     }
 
@@ -119,8 +125,12 @@ def _require_current(study: Path) -> None:
 
 def _row(file: Path, trial: int) -> dict[str, Any]:
     try:
+        board = json.loads(file.read_text())
+        anew = board.get("retraining", {}).get("asked", 0) > 0
         rows = [
-            {key: row[key] for key in ("trial", "checkpoint", "params")} for row in json.loads(file.read_text())["rows"]
+            {key: row[key] for key in ("trial", "checkpoint", "params")}
+            | {"published": not anew or row["retrained"] is not None}
+            for row in board["rows"]
         ]
     except FileNotFoundError:
         remedy = f"run `python -m platform.tune study_name={file.parent.name}` to its end, or give ckpt=FOLDER"

@@ -39,7 +39,7 @@ from platform.report.study_view import (
     trial_of,
     view,
 )
-from platform.study.resume import ATTEMPT, METRICS, REASON, REPEATS
+from platform.study.resume import ATTEMPT, METRICS, OVERRIDES, REASON, REPEATS
 from platform.study.storage import JOURNAL, has_driver, open_storage, redact_password, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
@@ -149,6 +149,12 @@ def _show_study(console: Console, shown: StudyView) -> None:
         if shown.stale:
             print_line(console, f"the leaderboard is {shown.stale}")
         print_table(console, _leaderboard(shown.board, shown.metric_set))
+        anew = shown.board.get("retraining") or {}  # absent in files of older versions
+        noise = anew.get("noise")
+        if noise:
+            print_line(console, f"noise between trainings: standard deviation {noise['sd']:.4f}, {noise['source']}")
+        if anew:
+            print_line(console, anew["conclusion"])
     if shown.ranked:
         more = f" (the first {TRIALS} of {len(shown.ranked)})" if len(shown.ranked) > TRIALS else ""
         print_heading(console, f"Ranking by search estimate{more}")
@@ -166,7 +172,8 @@ def _driver(shown: StudyView) -> str:
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     name, second = metric_set.shown[:2]
     titles = (">trial", ">search estimate", f">new {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
-    table = columns(*titles, "~parameters")
+    gains = any(row.get("gain") for row in board["rows"])
+    table = columns(*titles, *([">minus default, trained anew"] if gains else []), "~parameters")
     for row in board["rows"]:
         table.add_row(
             str(row["trial"]),
@@ -175,6 +182,7 @@ def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
             metric_interval(name, (row["holdout"] or {}).get(name)),
             metric_interval(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
+            *([metric_interval(name, row.get("gain"))] if gains else []),
             describe(dict(row["params"])),
         )
     return table
@@ -199,6 +207,7 @@ def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
         "resumed from": ", ".join(map(str, line[:-1])),
         "resumed by": str(after.number) if after else "",
         "repeats": str(attributes.get(REPEATS, "")),
+        "own seeds": plain(attributes.get(OVERRIDES, {})),
         "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
         "started": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
         "duration": clock(trial.duration.total_seconds()) if trial.duration else "",

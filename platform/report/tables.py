@@ -63,6 +63,7 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         if row.repeats is not None:
             text = _repeats(row.repeats, board.metric_set)
             console.print(f"trial {row.trial.number} {text}", highlight=False, soft_wrap=True)
+    _print_retraining(console, board)
     for trial, reason in board.left_out.items():
         console.print(f"trial {trial} could not be evaluated: {reason}", style="red", highlight=False, soft_wrap=True)
     waiting = [str(row.trial.number) for row in board.rows if row.trial.state == INTERRUPTED]
@@ -71,6 +72,25 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
         console.print(f"interrupted trial {', '.join(waiting)}: {line}", highlight=False, soft_wrap=True)
     if board.refused:
         console.print(f"skipped holdout evaluation: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _print_retraining(console: Console, board: Leaderboard) -> None:
+    """Print the difference of each retrained configuration from the default, the noise, and what follows."""
+    anew = board.retraining
+    if any(row.gain for row in board.rows):
+        what = f"{anew.objective.text} minus that of the default, 95 % intervals over paired seeds"
+        print_heading(console, f"Trained anew: {what}")
+        table = columns(">trial", ">mean", ">difference", ">published training")
+        for row in board.rows:
+            trial, repeat = row.trial.number, "-" if row.retrained is None else str(row.retrained)
+            gain = "default" if trial == anew.default else metric_interval(board.metric_set.headline, row.gain)
+            table.add_row(str(trial), number(anew.means.get(trial)), gain, repeat)
+        print_table(console, table)
+    if anew.noise is not None:
+        sd = f"standard deviation {anew.noise.sd:.4f}, {anew.noise.df:.0f} degrees of freedom"
+        print_line(console, f"noise of {anew.objective.text} between trainings: {sd}, {anew.noise.source}")
+    if board.rows:
+        print_line(console, anew.conclusion)
 
 
 def _print_basis(console: Console, board: Leaderboard) -> None:

@@ -4,7 +4,8 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from platform.study.resume import REPEATS, requeued, resumed_from
+from platform.study.resume import REPEATS, point_of, requeued, resumed_from
+from platform.study.sweep import Sweep
 from search_spaces import Space
 
 STORAGE_ERRORS = (OSError, StorageInternalError)  # raised by a journal on a full disk, and by a database
@@ -43,6 +44,13 @@ def enqueue_baselines(study: optuna.Study, space: Space, trials: int) -> None:
     for point in space.baselines[:trials]:
         if set(point) == {key for key in space.parameters if space.active(key, point)}:
             study.enqueue_trial(dict(point), skip_if_exists=True)
+
+
+def default_trial(study: optuna.Study, sweep: Sweep) -> int | None:
+    """Return the number of the trial of the default configuration; None where the study has none."""
+    trials = [trial for trial in study.get_trials(deepcopy=False) if _counts(trial)]
+    numbers = (trial.number for trial in trials if sweep.default is not None and point_of(trial) == dict(sweep.default))
+    return next(numbers, None)
 
 
 def reason_of(error: BaseException) -> str:

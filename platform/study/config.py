@@ -15,6 +15,7 @@ from trainables.training.scaling import ScalingConfig
 
 PLAN = "--plan"  # switch: print the plan and start nothing
 SAMPLER_NAMES = ("tpe", "gp", "nsga2", "qmc", "random")  # the keys of `platform.study.samplers.SAMPLERS`
+STAGES = ("training", "sampling")
 SPACE_TRAINABLES = {space: spec.name for spec in TRAINABLES.values() for space in (spec.space, *spec.other_spaces)}
 """Name of a search space -> its trainable; the spaces themselves (`search_spaces.SPACES`) need Optuna."""
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -145,7 +146,11 @@ class TuneConfig:
     storage_path: Folder = "results"  # folder of all studies; shared by all nodes of a cluster
     # URL of Optuna's database, such as sqlite:///study.db; empty: a journal file in the study's folder
     storage: str = ""
-    seed: AnyInt = 0  # seed of the suggestions; trainable.seed is the one of the training
+    # what is searched; sampling: settings of the sampler of the finalists' checkpoints, without training
+    stage: Annotated[str, Choice(STAGES)] = "training"
+    seed: AnyInt = 0  # seed of the suggestions, and with trainable.seed of the trials' own seeds
+    # whether all trials share trainable.seed and the noise of their samples; false: each has seeds of its own, recorded
+    common_seeds: bool = False
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] = "tpe"  # how Optuna suggests values
     objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not

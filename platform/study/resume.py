@@ -56,7 +56,7 @@ def requeue(study: optuna.Study, number: int, reason: str, **attributes: Any) ->
     trial = trials[number]
     if not any(resumed_from(other) == number for other in trials):
         study.enqueue_trial(
-            _point(trial), user_attrs={**_inherited(trial, folder_of(study)), **attributes, RESUMED_FROM: number}
+            point_of(trial), user_attrs={**_inherited(trial, folder_of(study)), **attributes, RESUMED_FROM: number}
         )
     storage = study._storage
     storage.set_trial_user_attr(trial._trial_id, REASON, reason)
@@ -64,7 +64,8 @@ def requeue(study: optuna.Study, number: int, reason: str, **attributes: Any) ->
     study.tell(number, state=TrialState.FAIL)
 
 
-def _point(trial: FrozenTrial) -> dict[str, Any]:
+def point_of(trial: FrozenTrial) -> dict[str, Any]:
+    """Return the parameters of a trial, those that it was enqueued with too."""
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 

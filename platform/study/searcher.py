@@ -12,7 +12,7 @@ enqueued once, and the sampler's seed depends on the number of trials so far, so
 its suggestions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from platform.study.resume import (
     history,
     predecessors,
     requeue,
+    resumed_from,
 )
 from search_spaces import Space
 from trainables.training.metric_names import CHECKPOINT_PATH, EPOCH
@@ -62,6 +63,7 @@ class OptunaSearcher(Searcher):
         goal: Objectives, constraints and the last epoch.
         retries: How often a crashed trial is retried from its last checkpoint.
         made_with: Provenance stored with every trial: code, versions, data, sampler and its seed.
+        seeds: Returns the seeds of a trial by dotted key, from its number; None: those of the configuration.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class OptunaSearcher(Searcher):
         goal: Goal,
         retries: int = 0,
         made_with: Mapping[str, Any] | None = None,
+        seeds: Callable[[int], Mapping[str, int]] | None = None,
     ) -> None:
         super().__init__(metric=goal.scheduler_metric, mode=goal.scheduler_mode)
         self.study = study
@@ -80,6 +83,7 @@ class OptunaSearcher(Searcher):
         self.goal = goal
         self.retries = retries
         self.made_with = dict(made_with or {})
+        self.seeds = seeds
         self.running: dict[str, optuna.Trial] = {}
         self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
@@ -102,8 +106,15 @@ class OptunaSearcher(Searcher):
                 _suggest_parameter(trial, key, distribution)
         trial.set_user_attr(RAY_TRIAL, trial_id)
         trial.set_user_attr(MADE_WITH, self.made_with)
+        self._record_seeds(trial)
         self.running[trial_id] = trial
         return {**trial.params, **trial.user_attrs.get(OVERRIDES, {}), **self._resume_config(trial)}
+
+    def _record_seeds(self, trial: optuna.Trial) -> None:
+        """Store the seeds of a new trial; a resumed one and a repeat keep those that they have."""
+        resumes = resumed_from(self.study.get_trials(deepcopy=False)[trial.number]) is not None
+        if self.seeds is not None and not resumes and OVERRIDES not in trial.user_attrs:
+            trial.set_user_attr(OVERRIDES, dict(self.seeds(trial.number)))
 
     def _is_due(self) -> bool:
         """Whether a trial waits to be resumed or repeated, or the budget allows another one."""

@@ -16,8 +16,9 @@ from platform.study.ranking import (
     ranking,
     require_measured_metrics,
 )
-from platform.study.resume import OVERRIDES, REPEATS
+from platform.study.resume import OVERRIDES, REPEATS, point_of
 from platform.study.samplers import sampler_for
+from platform.study.seeds import TRAINING_SEED, seeds_of_repeat
 from platform.study.storage import JOURNAL, NoStudyError, open_storage, redact_password, require_database
 from platform.study.sweep import Sweep
 from search_spaces import Space
@@ -115,19 +116,25 @@ def _require_readable(name: str, attributes: Mapping[str, Any]) -> None:
     require_measured_metrics(name, attributes)
 
 
-def enqueue_repeats(study: optuna.Study, top: int, repeats: int) -> int:
-    """Enqueue repeats of the best trials with other seeds, each seed once; returns how many wait to run."""
+def enqueue_repeats(study: optuna.Study, top: int, repeats: int, default: int | None = None) -> int:
+    """Enqueue repeats of the best trials and of the default with other seeds, each once; returns how many wait to run.
+
+    Args:
+        default: Trial of the default configuration; None where the study has none.
+    """
     known = {_repeat_of(trial) for trial in study.get_trials(deepcopy=False)}
-    seed = study.user_attrs["config"]["seed"]
-    for trial in [ranked for ranked in ranking(study) if ranked.state == "COMPLETE"][:top]:
-        for other in range(seed + 1, seed + 1 + repeats):
-            if (trial.number, other) not in known:
-                attributes = {REPEATS: trial.number, OVERRIDES: {"seed": other}}
-                study.enqueue_trial(dict(trial.params), user_attrs=attributes)
+    trainable, configured = str(study.user_attrs["trainable"]), study.user_attrs["config"][TRAINING_SEED]
+    seeds = [seeds_of_repeat(trainable, configured, k) for k in range(1, repeats + 1)]
+    trials = study.get_trials(deepcopy=False)
+    best = [ranked.number for ranked in ranking(study) if ranked.state == "COMPLETE"][:top]
+    for number in dict.fromkeys([*best, *([] if default is None or not best else [default])]):
+        for others in seeds:
+            if (number, others[TRAINING_SEED]) not in known:
+                study.enqueue_trial(point_of(trials[number]), user_attrs={REPEATS: number, OVERRIDES: others})
     return waiting_repeats(study)
 
 
 def _repeat_of(trial: FrozenTrial) -> tuple[int, int] | None:
     """Return the trial that a repeat repeats, and its seed; None for other trials."""
     attributes = trial.user_attrs
-    return (attributes[REPEATS], attributes[OVERRIDES]["seed"]) if REPEATS in attributes else None
+    return (attributes[REPEATS], attributes[OVERRIDES][TRAINING_SEED]) if REPEATS in attributes else None

@@ -40,6 +40,11 @@ class Sweep:
         return METRIC_SETS[self.space.trainable]
 
     @property
+    def default(self) -> Mapping[str, Any] | None:
+        """Point of the default configuration, the first baseline; None where it lies outside of what is searched."""
+        return self.space.baselines[0] if self.space.baselines and not self.left_out else None
+
+    @property
     def epochs(self) -> int:
         """Last epoch of a trial that is not pruned."""
         return int(self.trainable["epochs"])

@@ -71,12 +71,13 @@ def _plan_only(console: Console, sweep: Sweep) -> int:
     """Print the plan for the study as it is; nothing is started or written."""
     settings = sweep.settings
     try:
-        done = len(finished(load_study(settings.folder.parent, settings.study_name, settings.storage)))
+        study = load_study(settings.folder.parent, settings.study_name, settings.storage)
     except NoStudyError:
-        done = 0
+        study = None
+    done = len(finished(study)) if study is not None else 0
     cpus = available_cpus(settings.address, settings.scaling)
     remaining = max(settings.budget.trials - done, 0)
-    print_plan(console, sweep, remaining, min(concurrency(settings, cpus), max(remaining, 1)))
+    print_plan(console, sweep, remaining, min(concurrency(settings, cpus), max(remaining, 1)), study)
     return 0
 
 

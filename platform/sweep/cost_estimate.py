@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from platform.study.noise import LEVEL, POWER, Noise
 from platform.study.samplers import FROM_COMPLETE
 from platform.study.search_space import bounds
 from platform.study.sweep import Sweep
@@ -13,6 +14,8 @@ from trainables.core.formatting import clock
 from trainables.core.threads import threads
 from trainables.specs import TRAINABLES
 from trainables.training.trainable import Cost
+
+FEWEST_SEEDS = 2  # of a configuration, from which on its noise is known
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,8 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
 def _finalists_s(sweep: Sweep, trial_s: float, evaluation_s: float) -> float:
     """Return the seconds on one core of repeats, and of one evaluation per seed, split and kind of conditions."""
     finalists = sweep.settings.finalists
-    return finalists.top * (finalists.retrain_seeds * trial_s + 4 * finalists.eval_seeds * evaluation_s)
+    default = 1 if finalists.retrain_seeds and sweep.default is not None else 0
+    return (finalists.top + default) * (finalists.retrain_seeds * trial_s + 4 * finalists.eval_seeds * evaluation_s)
 
 
 def _measure(sweep: Sweep, corner: Any) -> Cost:
@@ -83,8 +87,12 @@ def expected_epochs(sweep: Sweep) -> float:
     return mean
 
 
-def describe_plan(plan: Plan, sweep: Sweep) -> str:
-    """Return the plan as aligned lines."""
+def describe_plan(plan: Plan, sweep: Sweep, noise: Noise | None = None) -> str:
+    """Return the plan as aligned lines.
+
+    Args:
+        noise: Of the first objective between trainings of one configuration; None: not known.
+    """
     settings = sweep.settings
     rungs = ", ".join(map(str, settings.scheduler.rungs(sweep.epochs))) or "none"
     finalists = settings.finalists
@@ -100,10 +108,11 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         "full trial": f"{sweep.epochs} epochs, {plan.steps[0]:,} to {plan.steps[1]:,} steps, {low} to {high}",
         "halving": f"rungs at epochs {rungs}; one in {settings.scheduler.reduction_factor:g} continues",
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
-        "finalists": f"top {finalists.top}, each retrained with {finalists.retrain_seeds} and evaluated with "
-        f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
+        "finalists": f"top {finalists.top}{_and_default(sweep)}, each retrained with {finalists.retrain_seeds} and "
+        f"evaluated with {finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
+        "power": power_of(noise, finalists.retrain_seeds, sweep.goal.objectives[0].text),
     }
     width = max(map(len, lines))
     return "\n".join(f"  {name:<{width}}  {text}" for name, text in lines.items())
@@ -122,6 +131,26 @@ def _learns_from(sweep: Sweep) -> dict[str, str]:
         f"{settings.budget.trials * share:.0f} of {settings.budget.trials}; before "
         f"{FROM_COMPLETE[settings.sampler]} of them it samples at random"
     }
+
+
+def _and_default(sweep: Sweep) -> str:
+    return " and the default" if sweep.settings.finalists.retrain_seeds and sweep.default is not None else ""
+
+
+def power_of(noise: Noise | None, seeds: int, objective: str) -> str:
+    """Return the smallest gain over the default that so many retrainings of each configuration can show, in words."""
+    if seeds < FEWEST_SEEDS:
+        return (
+            f"no gain over the default can be shown: finalists.retrain_seeds={seeds}, and the search estimate of the "
+            "best trial is too good by its luck; budget=standard trains the finalists and the default anew"
+        )
+    if noise is None:
+        return f"not known before {objective} has the noise of repeats, of which this study has none yet"
+    return (
+        f"a gain of {noise.smallest_gain(seeds):.3f} in {objective} over the default is shown with "
+        f"{100 * POWER:.0f} % probability ({seeds} seeds each, two-sided t at {100 * (1 - LEVEL):.0f} %, "
+        f"s.d. {noise.sd:.3f}: {noise.source})"
+    )
 
 
 def _baselines(sweep: Sweep) -> dict[str, str]:

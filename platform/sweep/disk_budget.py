@@ -20,7 +20,7 @@ from platform.core.disk_usage import size
 from platform.study.config import BudgetConfig
 from platform.study.paths import folder_of
 from platform.study.ranking import RankedTrial, ranking
-from platform.study.resume import checkpoints, newest_checkpoint, predecessors
+from platform.study.resume import REPEATS, checkpoints, newest_checkpoint, predecessors
 from platform.study.searcher import OptunaSearcher
 
 CHECKED_S = 1.0  # Tune calls it many times a second
@@ -31,7 +31,7 @@ class SweepStoppedError(RuntimeError):
 
 
 def protected(study: optuna.Study, ranked: Sequence[RankedTrial], finalists: int) -> set[int]:
-    """Return the trials whose checkpoints are kept: best, Pareto front, running, waiting, and those they resume.
+    """Return the trials whose checkpoints are kept: best, front, repeats, running, waiting, and those they resume.
 
     An ended trial with a checkpoint of its own needs none of its predecessors.
 
@@ -41,8 +41,11 @@ def protected(study: optuna.Study, ranked: Sequence[RankedTrial], finalists: int
     trials, folder = study.get_trials(deepcopy=False), folder_of(study)
     best = {trial.number for trial in ranked if trial.front} | {trial.number for trial in ranked[:finalists]}
     unfinished = {trial.number for trial in trials if trial.state in (TrialState.RUNNING, TrialState.WAITING)}
+    repeats = {trial.number for trial in trials if REPEATS in trial.user_attrs}  # one of them may be published
     without = {number for number in best if newest_checkpoint(trials[number], folder, verified=False) is None}
-    return (best | unfinished).union(*(predecessors(trials, trials[number]) for number in unfinished | without))
+    return (best | unfinished | repeats).union(
+        *(predecessors(trials, trials[number]) for number in unfinished | without)
+    )
 
 
 def prune(study: optuna.Study, finalists: int, quota: int, ended_sizes: dict[int, int] | None = None) -> int:

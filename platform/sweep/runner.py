@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,12 +12,14 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 from rich.console import Console
 
 from platform.core.provenance import source_of
-from platform.study.budget import finished, trials_to_run, waiting_repeats
+from platform.study.budget import default_trial, finished, trials_to_run, waiting_repeats
 from platform.study.comparable import CODE_SHA256
 from platform.study.config import TuneConfig
+from platform.study.noise import noise_for
 from platform.study.resume import history
 from platform.study.samplers import sampled_independently
 from platform.study.searcher import OptunaSearcher, StartCallback, replay_history
+from platform.study.seeds import seeds_of_trial
 from platform.study.study import enqueue_repeats
 from platform.study.sweep import Sweep
 from platform.sweep.cost_estimate import describe_plan, make_plan
@@ -46,7 +49,7 @@ def search_trials(console: Console, sweep: Sweep, study: optuna.Study, cpus: int
         console, sweep, study, remaining, cpus, trials=settings.budget.trials, deadline=deadline
     ):
         return
-    repeats = enqueue_repeats(study, finalists.top, finalists.retrain_seeds)
+    repeats = enqueue_repeats(study, finalists.top, finalists.retrain_seeds, default_trial(study, sweep))
     if repeats:
         run_trials(console, sweep, study, repeats, cpus, trials=0, deadline=deadline)
 
@@ -66,10 +69,18 @@ def run_trials(
     settings = sweep.settings
     concurrent = min(concurrency(settings, cpus), remaining)
     if trials:
-        print_plan(console, sweep, remaining, concurrent)
+        print_plan(console, sweep, remaining, concurrent, study)
     else:
         console.print(f"Repeats: {remaining} training(s) of the best trials with other seeds", style="bold")
-    searcher = OptunaSearcher(study, sweep.space, trials, sweep.goal, settings.budget.retries, made_with(sweep, study))
+    searcher = OptunaSearcher(
+        study,
+        sweep.space,
+        trials,
+        sweep.goal,
+        settings.budget.retries,
+        made_with(sweep, study),
+        partial(seeds_of_trial, sweep),
+    )
     progress = Progress(searcher, sweep.epochs, deadline - time.monotonic(), console)
     stopper = BudgetStopper(settings.budget, settings.folder, searcher, progress.deadline)
     try:
@@ -100,10 +111,17 @@ def made_with(sweep: Sweep, study: optuna.Study) -> dict[str, Any]:
     }
 
 
-def print_plan(console: Console, sweep: Sweep, remaining: int, concurrent: int) -> None:
-    """Print the trials that remain, with their expected time and disk usage."""
+def print_plan(
+    console: Console, sweep: Sweep, remaining: int, concurrent: int, study: optuna.Study | None = None
+) -> None:
+    """Print the trials that remain, their expected time and disk usage, and the smallest gain that they can show.
+
+    Args:
+        study: Whose repeats tell the noise; None: there is none yet.
+    """
+    noise = noise_for(study, sweep.space.trainable, sweep.goal.objectives[0])
     console.print("Plan", style="bold")
-    console.print(describe_plan(make_plan(sweep, remaining, concurrent), sweep), highlight=False, soft_wrap=True)
+    console.print(describe_plan(make_plan(sweep, remaining, concurrent), sweep, noise), highlight=False, soft_wrap=True)
     independent = sampled_independently(sweep.settings.sampler, sweep.space)
     if independent:
         console.print(

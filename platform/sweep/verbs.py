@@ -29,7 +29,11 @@ def run_verb(settings: TuneConfig, request: Request) -> int:
 
 
 def search(settings: TuneConfig, request: Request) -> int:
-    """Plan, run and summarise one sweep; returns the exit code (1 if no trial has a result)."""
+    """Plan, run and summarise one sweep, or search sampling settings; returns the exit code (1 without a result)."""
+    if settings.stage == "sampling":
+        from platform.sweep.sampling_stage import search_sampling
+
+        return search_sampling(Console(), settings)
     from platform.study.search_space import sweep_of
     from platform.sweep.command import run_sweep
 

@@ -10,10 +10,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from search_spaces import SPACES, Space
 from trainables.core.command import CONFIGS
-from trainables.core.config import ConfigError, build, plain, with_values
+from trainables.core.config import ConfigError, build, plain, require_laws, with_values
 from trainables.specs import TRAINABLES
 
 pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
+DEFAULT_OTHERWISE = {"contrastive.temperature"}  # has no effect at weight 0
 
 
 def leaves(node: dict[str, Any], at: str = "") -> dict[str, Any]:
@@ -59,14 +60,16 @@ def test_values_of_the_distributions_build_alone_and_together(space: Space) -> N
     for key, law in space.parameters.items():
         for value in samples(law):
             build(cls, with_values(config, {key: value}))
-    for values in product(*(samples(law)[:: len(samples(law)) - 1] for law in space.parameters.values())):
-        build(cls, with_values(config, dict(zip(space.parameters, values, strict=True))))
+    ends = product(*(samples(law)[:: len(samples(law)) - 1] for law in space.parameters.values()))
+    require_laws(cls, config, [dict(zip(space.parameters, values, strict=True)) for values in ends])
 
 
 def test_the_trainable_has_laws_that_a_space_could_break(space: Space) -> None:
     """The other side of the test above: a negative value of any searched number is refused."""
     cls, config = TRAINABLES[space.trainable].config, configured(space)
-    for key in space.parameters:
+    for key, law in space.parameters.items():
+        if any(isinstance(value, bool) for value in samples(law)):
+            continue  # of which every number is one
         with pytest.raises(ConfigError):
             build(cls, with_values(config, {key: -1}))
 
@@ -83,6 +86,13 @@ def test_baselines_are_complete_points_within_the_distributions(space: Space) ->
                 assert isinstance(law, FloatDistribution | IntDistribution)
                 assert isinstance(value, int | float)
                 assert law.low <= value <= law.high
+
+
+def test_a_baseline_of_a_diffusion_is_its_default_configuration(space: Space) -> None:
+    """With which a study compares its finalists; of another trainable the plain model stands in its place."""
+    config = leaves(configured(space))
+    differing = {key for key, value in space.baselines[0].items() if config[key] != value}
+    assert space.trainable != "diffusion" or differing <= DEFAULT_OTHERWISE
 
 
 def test_baselines_survive_the_journal(space: Space) -> None:

@@ -125,7 +125,7 @@ class Models:
         return self.sets[cycle]
 
     def evaluate(self, state: State, side: str) -> dict[str, float]:
-        """Evaluate a model with the same randomness in every epoch and trial; the first worker alone does."""
+        """Evaluate a model with the same randomness in every epoch; the first worker alone does."""
         if self.worker.rank:
             return {}
         began, extra, held_out = time.perf_counter(), {}, self.validator.held_out
@@ -134,6 +134,6 @@ class Models:
             extra[names.VAL_LOSS] = validation_loss(state.diffusion, self.of_diffusion, dataset, self.objective, device)
         network = state.diffusion.model if side == "diffusion" else state.components
         extra[names.PARAMETERS] = float(sum(part.numel() for part in network.parameters()))
-        fake = self.sampler(state, side).sample_matching(held_out, seed=self.config.evaluation.seed)
+        fake = self.sampler(state, side).sample_matching(held_out, seed=self.config.evaluation.sampling_seed)
         state.evaluations[side] = SideEvaluation.of(self.validator, fake, extra)
         return {names.VAL_SECONDS: time.perf_counter() - began}

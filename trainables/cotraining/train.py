@@ -156,5 +156,5 @@ def epoch_of(state: State, models: Models, training: dict[str, float]) -> Epoch:
 
 
 def _plots(state: State, models: Models, side: str) -> Mapping[str, Any]:
-    held_out, seed = models.validator.held_out, models.config.evaluation.seed
+    held_out, seed = models.validator.held_out, models.config.evaluation.sampling_seed
     return training_plots(models.validator, models.sampler(state, side).sample_matching(held_out, seed=seed))

@@ -275,7 +275,7 @@ def _evaluate(
     training: Mapping[str, float],
     worker: Worker,
 ) -> Epoch:
-    """Evaluate the averaged weights with the same noise in every epoch and trial; other workers wait for rank 0."""
+    """Evaluate the averaged weights with the same noise in every epoch; other workers wait for rank 0."""
     metrics: dict[str, float] = {names.EPOCH: state.epoch, **training}
     plots = None
     if worker.rank == 0:
@@ -283,7 +283,7 @@ def _evaluate(
         sampler = sampler_of(state, config, splits, objective)
         held_out = SequenceDataset(validator.held_out, splits.statistics)
         metrics[names.VAL_LOSS] = validation_loss(state, config, held_out, objective, worker.device)
-        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
+        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.sampling_seed)
         metrics |= validator(fake)
         plots = partial(training_plots, validator, fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began

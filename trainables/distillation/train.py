@@ -68,7 +68,9 @@ class Distillation:
     @cached_property
     def reference(self) -> Canonical:
         """The teacher's samples under the conditions of the held-out movements."""
-        return self.teacher.generator.sample_matching(self.validator.held_out, seed=self.config.evaluation.seed)
+        return self.teacher.generator.sample_matching(
+            self.validator.held_out, seed=self.config.evaluation.sampling_seed
+        )
 
     def sampler(self, state: State, calls: int) -> Generator:
         """Return the student with its averaged weights as they are now, in so many network calls."""
@@ -77,7 +79,7 @@ class Distillation:
 
     def samples(self, state: State, calls: int) -> Canonical:
         """Return the student's samples from the noise, and under the conditions, of the teacher's."""
-        held_out, seed = self.validator.held_out, self.config.evaluation.seed
+        held_out, seed = self.validator.held_out, self.config.evaluation.sampling_seed
         return self.sampler(state, calls).sample_matching(held_out, seed=seed)
 
     def in_diffusion_space(self, state: State, batch: Batch) -> Batch:

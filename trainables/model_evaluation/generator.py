@@ -42,7 +42,8 @@ def metrics_by_seed(checkpoint: Path, record: Mapping[str, Any], split: str, see
     """
     generator, config = load_generator(checkpoint), record["config"]
     data = build(DataConfig, config["data"])
-    validator = validator_of(data, split, build(EvaluationConfig, config["evaluation"]))
+    evaluation = build(EvaluationConfig, {**config["evaluation"], "noise_seed": None})  # one validator for all trials
+    validator = validator_of(data, split, evaluation)
     by_seed, by_source = [], []
     for seed in seeds:
         found, served = (

@@ -99,7 +99,7 @@ def _evaluate(
         began = time.perf_counter()
         known = conditions_of(splits["train"])
         sampler = PhysicalGenerator(population, splits.statistics, config.data.canonical, known)
-        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.seed)
+        fake = sampler.sample_matching(validator.held_out, seed=config.evaluation.sampling_seed)
         metrics |= validator(fake)
         plots = partial(training_plots, validator, fake)
         metrics[names.VAL_SECONDS] = time.perf_counter() - began

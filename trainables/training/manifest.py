@@ -27,6 +27,7 @@ CODE = Path(__file__).resolve().parents[1]  # all of `trainables`, whatever pack
 CPUINFO = Path("/proc/cpuinfo")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "ray", "optuna", "cursory")
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
+SEEDS = ("seed", "noise_seed")  # names of keys that hold seeds
 VECTORS = re.compile(r"(s?sse|avx|fma|f16c|amx|asimd|sve|neon|bf16)\w*")
 WORDS = {
     "version": "version of the project",
@@ -170,12 +171,12 @@ def _shown(value: Any) -> str:
 
 
 def seeds_of(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Every seed of a configuration under its dotted key.
+    """Every seed of a configuration under its dotted key, without those that are null.
 
     >>> dict(seeds_of({"seed": 0, "evaluation": {"seed": 7, "folds": 5}}))
     {'seed': 0, 'evaluation.seed': 7}
     """
-    return ((key, value) for key, value in _leaves(config) if key.rpartition(".")[2] == "seed")
+    return ((key, value) for key, value in _leaves(config) if key.rpartition(".")[2] in SEEDS and value is not None)
 
 
 def installed(package: str) -> str | None:

@@ -13,13 +13,14 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from platform.leaderboard import finalists
+from platform.leaderboard import leaderboard as leaderboards
 from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.holdout_ledger import LEDGER, LedgerError
 from platform.leaderboard.leaderboard import Repeats, finalists_of, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.reference import Reference
 from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import INTERRUPTED, RankedTrial
-from platform.study.resume import METRICS, REPEATS
+from platform.study.resume import FOLDER, METRICS, OVERRIDES, REPEATS
 from platform.study.sweep import Sweep
 from search_spaces import SPACES
 from trainables.core.config import ConfigError, plain
@@ -29,7 +30,8 @@ from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation import result
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint import RECORD
-from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_MMD, VAL_REJECTED
+from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD, VAL_REJECTED
+from trainables.training.trial_keys import METRICS_FILE
 
 GROUPS = ("a", "b", "c", "d")
 REFERENCE = Reference(NullBand(0.01, 0.02, -0.03, 0.05), {"features": 0.58, "pixels": 0.6}, 3.5, "users")
@@ -266,14 +268,57 @@ def test_repeats_are_shown_beside_the_repeated_trial(
     tmp_path: Path, study: optuna.Study, ranked: list[RankedTrial], evaluator: StubEvaluator
 ) -> None:
     """Those that ran to their end; the chosen trial itself is none of them."""
-    for state, value, of in (("COMPLETE", 0.1, 0), ("COMPLETE", 0.2, 0), ("PRUNED", 0.4, 0), ("COMPLETE", -0.1, 1)):
-        attributes = {REPEATS: of, METRICS: {VAL_AUC_EXCESS: value}}
+    repeats = (("COMPLETE", 0.1, 0), ("COMPLETE", 0.2, 0), ("PRUNED", 0.4, 0), ("COMPLETE", -0.1, 1))
+    for seed, (state, value, of) in enumerate(repeats):
+        attributes = {REPEATS: of, OVERRIDES: {"seed": seed}, METRICS: {VAL_AUC_EXCESS: value}}
         study.add_trial(optuna.trial.create_trial(state=TrialState[state], value=value, user_attrs=attributes))
     found = {row.trial.number: row.repeats for row in leaderboard(console(), sweep_in(tmp_path), study, ranked).rows}
     assert found[0] is not None
     assert [found[0].n, found[0].mean, found[0].sem] == pytest.approx([2, 0.15, 0.05])
     assert found[1] == Repeats(1, -0.1, None)
     assert found[2] is None
+
+
+def add_repeat(study: optuna.Study, folder: Path, of: int, seed: int, value: float) -> None:
+    """Add a training anew, whose weights have the hash 10 * (of + 1) + seed."""
+    weights = 10 * (of + 1) + seed
+    checkpoint = folder / "trials" / f"repeat-{weights}" / "checkpoint_000009"
+    checkpoint.mkdir(parents=True)
+    record = {"weights_sha256": str(weights), "data_sha256": "d1", "config": {"seed": seed}}
+    (checkpoint / RECORD).write_text(json.dumps(record))
+    (checkpoint / METRICS_FILE).write_text(json.dumps({EPOCH: 9, VAL_AUC_EXCESS: value}))
+    attributes = {
+        REPEATS: of,
+        OVERRIDES: {"seed": seed},
+        METRICS: {VAL_AUC_EXCESS: value},
+        FOLDER: str(checkpoint.parent),
+    }
+    study.add_trial(optuna.trial.create_trial(state=TrialState.COMPLETE, value=value, user_attrs=attributes))
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_a_retrained_model_is_evaluated_and_the_recommended_configuration_comes_first(
+    tmp_path: Path,
+    study: optuna.Study,
+    ranked: list[RankedTrial],
+    evaluator: StubEvaluator,
+    monkeypatch: pytest.MonkeyPatch,
+    better: bool,
+) -> None:
+    """The default is trial 3, which the search likes least; of each configuration the first seed is evaluated."""
+    monkeypatch.setattr(leaderboards, "default_trial", lambda *study_and_sweep: 3)
+    for of in (3, 0):
+        for seed, value in ((1, 0.50), (2, 0.51), (3, 0.505)):
+            add_repeat(study, tmp_path, of, seed, value - 0.2 * (of == 0 and better))
+            monkeypatch.setitem(EXCESS, 10 * (of + 1) + seed, 0.3)
+    board = leaderboard(console(), sweep_in(tmp_path, top=1, retrain_seeds=3), study, ranked)
+    assert [row.trial.number for row in board.rows] == ([0, 3] if better else [3, 0])
+    assert {row.trial.number: row.retrained for row in board.rows} == {3: 0, 0: 3}
+    assert {trial for trial, _ in evaluator.calls} == {41, 11}
+    assert {row.trial.number: row.gain is None for row in board.rows} == {3: True, 0: False}
+    plain_rows = to_json(board, "mine", REFERENCE, tmp_path)["rows"]
+    assert all("repeat-" in row["checkpoint"] for row in plain_rows)
+    assert board.retraining.conclusion.startswith("trial 0 beats" if better else "no trial beats the default")
 
 
 def test_the_file_has_the_whole_leaderboard(

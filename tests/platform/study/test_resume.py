@@ -28,6 +28,7 @@ from platform.study.resume import (
     requeue_orphans,
 )
 from platform.study.searcher import MOST_SILENT_CRASHES
+from platform.study.seeds import seeds_of_repeat
 from platform.study.study import enqueue_repeats
 from tests.platform.drivers import LAST, SPACE, Driver, result, saved
 from trainables.training.checkpoint import WEIGHTS
@@ -522,7 +523,7 @@ def test_repeats_hold_the_other_seed_and_count_beside_the_budget(tmp_path: Path)
     enqueue_repeats(driver.study, top=1, repeats=1)
     again = Driver(tmp_path, trials=1)
     repeat = again.start()
-    assert repeat.config == {**point, "seed": 1}
+    assert repeat.config == {**point, **seeds_of_repeat("diffusion", 0, 1)}
     again.end(repeat, LAST, 0.2)
     assert len(finished(again.study)) == 1
     assert again.search.next_trial() is None
@@ -538,7 +539,7 @@ def test_an_interrupted_repeat_is_queued_once_and_keeps_its_seed(tmp_path: Path)
     requeue_orphans(again.study)
     assert waiting_repeats(again.study) == 1
     assert enqueue_repeats(again.study, top=1, repeats=1) == 1
-    assert again.start().config == {**point, "seed": 1}
+    assert again.start().config == {**point, **seeds_of_repeat("diffusion", 0, 1)}
 
 
 @pytest.mark.parametrize("cut", [0, 1, 3])

@@ -17,7 +17,7 @@ from platform.leaderboard.reference import Reference
 from platform.report.tables import headline_at
 from platform.study.config import FinalistsConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES, RankedTrial
-from platform.study.resume import FOLDER, METRICS, REASON
+from platform.study.resume import FOLDER, METRICS, OVERRIDES, REASON, REPEATS
 from platform.study.sweep import Sweep
 from platform.sweep import summary
 from platform.sweep.summary import summarise
@@ -258,11 +258,15 @@ def test_another_objective_than_the_headline_has_an_end_as_well(tmp_path: Path, 
 
 
 def test_repeats_are_a_line_under_the_table(tmp_path: Path, study: optuna.Study) -> None:
-    for value in (0.1, 0.2):
-        add(study, TrialState.COMPLETE, value, attributes={"repeats": 2, METRICS: {VAL_AUC_EXCESS: value}})
+    for seed, value in enumerate((0.1, 0.2)):
+        repeat = {REPEATS: 2, OVERRIDES: {"seed": seed}, METRICS: {VAL_AUC_EXCESS: value}}
+        add(study, TrialState.COMPLETE, value, attributes=repeat)
     screen, text = console()
     summarise(screen, sweep_in(tmp_path), study)
     assert "trial 2 retrained with 2 other seed(s): AUC excess 0.150 ± 0.050" in text.getvalue()
+    assert (
+        "noise of val/auc_excess between trainings: standard deviation 0.0707, 1 degrees of freedom" in text.getvalue()
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,18 @@ class EvaluationConfig:
     # probes of the two-sample test; the headline is the largest excess among them
     probes: Annotated[tuple[Annotated[str, Choice(HEADLINE_PROBES)], ...], Length()] = HEADLINE_PROBES
     folds: Annotated[int, Range(ge=2)] = 5  # folds of the probes' cross-validation
-    seed: AnyInt = 20240  # seed of noise, rows and folds: common to all trials of a study
+    seed: AnyInt = 20240  # seed of rows and folds: common to all trials of a study
+    noise_seed: AnyInt | None = (
+        None  # seed of the samples' noise, which differs between trials of a sweep; null: `seed`
+    )
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def sampling_seed(self) -> int:
+        """Return the seed of the samples' noise."""
+        return self.seed if self.noise_seed is None else self.noise_seed
 
 
 @dataclass(frozen=True)
