@@ -154,14 +154,14 @@ def _show_study(console: Console, shown: StudyView) -> None:
 
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     name, second = metric_set.shown[:2]
-    titles = (">trial", ">search estimate", f">new {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
+    titles = (">trial", f">new {metric_set.resampled}", ">holdout", ">search estimate", f">{title(second)}", ">P(best)")
     table = columns(*titles, "~parameters")
     for row in board["rows"]:
         table.add_row(
             str(row["trial"]),
-            number(row["searched"].get(name)),
             metric_interval(name, row["validation"].get(name)),
             metric_interval(name, (row["holdout"] or {}).get(name)),
+            number(row["searched"].get(name)),
             metric_interval(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
             describe(dict(row["params"])),
