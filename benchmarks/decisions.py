@@ -93,7 +93,7 @@ SPREADS = {
 }
 
 
-DRAW_SD = {  # of one draw of one model over draws; N_DRAWS
+DRAW_SD = {  # of one draw, over 11 draws of a diffusion of 200 steps on 157 movements of 20 users, test and holdout
     names.VAL_AUC_EXCESS: 0.029,
     names.VAL_MMD: 0.007,
     names.VAL_PRECISION: 0.028,

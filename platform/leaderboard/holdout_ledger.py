@@ -31,9 +31,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from trainables.core.atomic_files import drop_partial_line, flush
-from trainables.core.config import build, digest
+from trainables.core.config import ConfigError, build, digest
 from trainables.core.formatting import now
 from trainables.data.config import DataConfig
+from trainables.data.readers.recording_set import RecordingError
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.checkpoint_record import load_record
 
@@ -95,15 +96,18 @@ class HoldoutEvaluation:
         return self.checkpoint_sha256, self.config_hash
 
     def recordings_sha256(self) -> str:
-        """Return the hash of the recordings that the checkpoint was trained on; of the data where it names none.
+        """Return the hash of the recordings that the checkpoint was trained on.
 
-        Raises:
-            ConfigError, RecordingError: the recordings cannot be read any more.
+        That of the data where the checkpoint names no recordings, or they are not where it says: what has been counted
+        for the same data counts all the same, and a new evaluation fails without recordings.
         """
         from trainables.data.splits.loading import recordings_sha256  # here: `--help` starts without torch
 
         data = (load_record(self.checkpoint).get("config") or {}).get("data")
-        return self.data_sha256 if data is None else recordings_sha256(build(DataConfig, data))
+        try:
+            return self.data_sha256 if data is None else recordings_sha256(build(DataConfig, data))
+        except (ConfigError, RecordingError):
+            return self.data_sha256
 
 
 @dataclass(frozen=True)
@@ -222,11 +226,13 @@ def _check(entry: Entry) -> None:
 def _models(entries: Sequence[Entry], recordings: str, data_sha256: str) -> set[Model]:
     """Return the models reserved on recordings; a line without any belongs to those of every line of the same data."""
     looks = [entry for entry in entries if entry["event"] == "look"]
-    alike = {entry["data_sha256"] for entry in looks if entry.get("recordings_sha256") == recordings} | {data_sha256}
+    of_data = {entry.get("recordings_sha256", recordings) for entry in looks if entry["data_sha256"] == data_sha256}
+    same = of_data | {recordings}
+    alike = {entry["data_sha256"] for entry in looks if entry.get("recordings_sha256") in same} | {data_sha256}
     return {
         _key(entry)[:2]
         for entry in looks
-        if entry.get("recordings_sha256") == recordings
+        if entry.get("recordings_sha256") in same
         or ("recordings_sha256" not in entry and entry["data_sha256"] in alike)
     }
 
