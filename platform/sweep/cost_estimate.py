@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from platform.promotion.config import ENOUGH_DRAWS
 from platform.study.search_space import bounds
 from platform.study.sweep import Sweep
 from trainables.core.config import build, with_values
@@ -23,6 +24,7 @@ class Plan:
         steps: Its optimisation steps, at the same corners.
         sweep_s: All remaining trials under successive halving, at the mean of the two corners.
         finalists_s: Repeats and re-evaluations of the best trials; at the most expensive corner.
+        promotion_s: Evaluations of challenger and champion, one after the other; at the most expensive corner.
     """
 
     remaining: int
@@ -31,6 +33,7 @@ class Plan:
     steps: tuple[int, int]
     sweep_s: float
     finalists_s: float
+    promotion_s: float
     disk_bytes: int
 
 
@@ -49,6 +52,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
         (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
         remaining * mean_s / concurrent,
         _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
+        2 * 2 * ENOUGH_DRAWS * corners[1].evaluation_s,  # two sides, two kinds of conditions
         2 * remaining * checkpoint,  # Tune writes the next one before it deletes the last
     )
 
@@ -100,6 +104,8 @@ def describe_plan(plan: Plan, sweep: Sweep) -> str:
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
         "finalists": f"top {finalists.top}, each retrained with {finalists.retrain_seeds} and evaluated with "
         f"{finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
+        "promotion": f"{ENOUGH_DRAWS} draws of the noise for challenger and champion each, about "
+        f"{clock(plan.promotion_s)}; not part of the sweep",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
     }
