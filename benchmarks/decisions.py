@@ -1,15 +1,18 @@
 """Error rates of the promotion rule, and coverage of the intervals over users, in simulated evaluations of known truth.
 
 The metrics of an evaluation are means over rows (a movement, averaged over the evaluation seeds), and the rows of a
-user correlate. Rows of champion and challenger are sampled as
+user correlate; the noise of each draw adds what the rows do not show. Rows of champion and challenger are sampled as
 
     row = truth + user + own,   user, own normal, each of them partly common to both sides,
+    metric of draw k = mean over rows + e_k,   e_k normal, `DRAW_SD`, of either side for itself,
 
-over users with as many rows as those of the default data; the rest is the project's own code: the jackknife over users,
-the intervals, the rule with its defaults. Decisions: a challenger equal to the champion, or better in the excess of the
-AUC only; the five metrics are sampled independently. Coverage: the share of 95 % intervals of a mean over the
-validation split that contain the truth. `sd` is the standard deviation of the difference in the excess over all
-decisions of a line.
+over users with as many rows as those of the default data, which are capped (`data.rows_per_user`); the rest is the
+project's own code: the jackknife over users with the variance over draws, the intervals, the rule with its defaults, as
+for the first decision against a champion. Decisions: a challenger equal to the champion, or better in the excess of the
+AUC only, by the same for every user or by gains that differ between users (normal, their standard deviation the mean
+gain); the five metrics are sampled independently. Coverage: the share of 95 % intervals of a mean over the validation
+split that contain the truth. `sd` is the standard deviation of the difference in the excess over all decisions of a
+line.
 
 `--measure CHECKPOINT CHECKPOINT ...` measures what `SPREADS` holds: the standard deviation of a row by which the
 simulated standard error of a metric equals its jackknife over the users of a split (the median over the checkpoints),
@@ -38,24 +41,27 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from platform.promotion.config import ENOUGH_DRAWS
 from platform.promotion.latency import Latency
 from platform.promotion.rule import Decision, Rule, decide
-from trainables.data.config import DataConfig
+from trainables.data.config import UNSEEN_USERS, DataConfig
 from trainables.data.splits.loading import load_splits
-from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, jackknife
+from trainables.eval.intervals.jackknife import JackknifeEstimate, difference, interval, mean
 from trainables.model_evaluation.reevaluate import evaluate
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training import metric_names as names
 
-SIZES = {  # rows of each user, from `load_splits(DataConfig())`; a promotion is decided on the holdout split
+SIZES = {  # rows of each user, from `load_splits(DataConfig())`
     "validation": (*(12,) * 8, 11, 11, 8, 6, 5, 5, 5, 5, 2, 2, 2, 1),
     "test": (12, 12, 12, 9, 6, 6, 3, 3, 3, 1, 1),
     "holdout": (12, 12, 12, 12, 12, 11, 9, 5, 4),
 }
-DECIDED_ON = ("holdout", "test")
+SIZES[UNSEEN_USERS] = SIZES["test"] + SIZES["holdout"]  # a promotion is decided on both
+DECIDED_ON = (UNSEEN_USERS, "holdout")
 COVERED_ON = "validation"
 MEASURED_ON = ("validation", "test")
-GAINS = (0.0, 0.01, 0.02, 0.03, 0.05, 0.1)  # of the excess of the AUC
+GAINS = (0.0, 0.02, 0.05, 0.1)  # of the excess of the AUC, means over users
+DIFFERING = (0.0, 1.0)  # standard deviation of the users' gains over their mean
 CORRELATIONS = (0.0, 0.05, 0.1)  # between the rows of a user
 COMMON_USER = 0.8  # share of a user's effect, as variance, that is the same on both sides
 SAME_SPEED = Latency((10.0,) * 11, (10.0,) * 11)
@@ -87,6 +93,15 @@ SPREADS = {
 }
 
 
+DRAW_SD = {  # of one draw, over 11 draws of a diffusion of 200 steps on 157 movements of 20 users, test and holdout
+    names.VAL_AUC_EXCESS: 0.029,
+    names.VAL_MMD: 0.007,
+    names.VAL_PRECISION: 0.028,
+    names.VAL_RECALL: 0.042,
+    names.VAL_MEMORISED_SHARE: 0.016,
+}
+
+
 @dataclass(frozen=True)
 class Rate:
     """Share of simulated cases, with its Monte-Carlo standard error."""
@@ -104,13 +119,17 @@ class Decisions:
     """Outcomes of the rule for challengers whose excess is lower by `gain`, and that are equal in everything else.
 
     Attributes:
+        users: Number of users that the decision rests on.
+        differing: Standard deviation of the users' gains over their mean.
         sd: Standard deviation of the difference in the excess over the decisions.
         passed: By metric, the share that passes its comparison with the champion: excess lower, others within margins.
         promoted: Share that passes all comparisons and the limits.
     """
 
     split: str
+    users: int
     gain: float
+    differing: float
     sd: float
     passed: dict[str, Rate]
     promoted: Rate
@@ -143,8 +162,19 @@ def sample_rows(rng: np.random.Generator, spread: Spread, sizes: Sequence[int]) 
 
 def clustered(rows: Rows, sizes: Sequence[int]) -> JackknifeEstimate:
     """Return the jackknife estimate of the mean over rows, which leaves out one user at a time."""
-    users = users_of(sizes)
-    return jackknife(lambda kept: float(rows[kept].mean()), np.repeat(users, sizes).tolist(), users)
+    firsts = np.cumsum([0, *sizes[:-1]])
+    totals, counts = np.add.reduceat(rows, firsts), np.array(sizes)
+    without = (totals.sum() - totals) / (counts.sum() - counts)
+    return JackknifeEstimate(float(rows.mean()), tuple(without.tolist()))
+
+
+def drawn(rng: np.random.Generator, estimate: JackknifeEstimate, sd: float) -> JackknifeEstimate:
+    """Return the mean of an estimate over `ENOUGH_DRAWS` draws, each of which differs from it by noise of its own."""
+    noise = rng.normal(0.0, sd, ENOUGH_DRAWS)
+    shifted = [
+        JackknifeEstimate(estimate.value + e, tuple(one + e for one in estimate.without)) for e in noise.tolist()
+    ]
+    return mean(shifted)
 
 
 def users_of(sizes: Sequence[int]) -> tuple[str, ...]:
@@ -152,14 +182,20 @@ def users_of(sizes: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"user {number}" for number in range(len(sizes)))
 
 
-def decision(rng: np.random.Generator, gain: float, split: str) -> Decision:
-    """Simulate one decision about a challenger whose true excess is lower by `gain`, with all else equal."""
+def decision(rng: np.random.Generator, gain: float, differing: float, split: str) -> Decision:
+    """Simulate one decision about a challenger whose true excess is lower by `gain`, with all else equal.
+
+    Args:
+        differing: Standard deviation of the users' gains over `gain`.
+    """
     sizes = SIZES[split]
     challenger, champion = dict[str, JackknifeEstimate](), dict[str, JackknifeEstimate]()
+    gains = np.repeat(rng.normal(gain, differing * gain, len(sizes)), sizes)
     for name, spread in SPREADS.items():
         mine, theirs = sample_rows(rng, spread, sizes)
-        challenger[name] = clustered(mine - (gain if name == names.VAL_AUC_EXCESS else 0.0), sizes)
-        champion[name] = clustered(theirs, sizes)
+        better = mine - gains if name == names.VAL_AUC_EXCESS else mine
+        for side, rows in ((challenger, better), (champion, theirs)):
+            side[name] = drawn(rng, clustered(rows, sizes), DRAW_SD[name])
     sides = [evaluation(metrics, split) for metrics in (challenger, champion)]
     return decide(sides[0], sides[1], SAME_SPEED, Rule())
 
@@ -204,15 +240,16 @@ def passes(decision: Decision, name: str) -> bool:
     return all(check.held for check in decision.checks if check.figure == name and check.law.startswith("upper"))
 
 
-def decided(split: str, gain: float, count: int) -> Decisions:
+def decided(split: str, gain: float, differing: float, count: int) -> Decisions:
     """Simulate `count` decisions of one kind."""
-    rng = np.random.default_rng([DECIDED_ON.index(split), GAINS.index(gain)])
-    found = [decision(rng, gain, split) for _ in range(count)]
+    rng = np.random.default_rng([DECIDED_ON.index(split), GAINS.index(gain), DIFFERING.index(differing)])
+    found = [decision(rng, gain, differing, split) for _ in range(count)]
     differences = [
         apart.value for each in found if (apart := each.figures[names.VAL_AUC_EXCESS].difference) is not None
     ]
     passed = {name: rate([passes(each, name) for each in found]) for name in SPREADS}
-    return Decisions(split, gain, statistics.stdev(differences), passed, rate([each.promoted for each in found]))
+    sd, promoted = statistics.stdev(differences), rate([each.promoted for each in found])
+    return Decisions(split, len(SIZES[split]), gain, differing, sd, passed, promoted)
 
 
 def covered(split: str, correlation: float, count: int) -> Coverage:
@@ -231,7 +268,8 @@ def rate(found: Sequence[bool]) -> Rate:
 def row(line: Decisions) -> str:
     """Return one line of the table of decisions."""
     rates = (*line.passed.values(), line.promoted)
-    return f"{line.split:<9}{line.gain:>9g}{line.sd:>8.4f}" + "".join(f"{each!s:>16}" for each in rates)
+    head = f"{line.split:<13}{line.users:>6}{line.gain:>10g}{line.gain * line.differing:>8g}{line.sd:>8.4f}"
+    return head + "".join(f"{each!s:>16}" for each in rates)
 
 
 def print_spreads(checkpoints: Sequence[Path], seeds: int) -> int:
@@ -261,11 +299,13 @@ def main(argv: list[str] | None = None) -> int:
         return print_spreads(given.measure, given.eval_seeds)
     columns = [*(name.removeprefix("val/") for name in SPREADS), "promoted"]
     print("% of decisions in which each metric passes its comparison\n")
-    print(f"{'split':<9}{'better by':>9}{'sd':>8}" + "".join(f"{name:>16}" for name in columns))
+    head = f"{'split':<13}{'users':>6}{'better by':>10}{'±':>8}{'sd':>8}"
+    print(head + "".join(f"{name:>16}" for name in columns))
     decisions = []
-    for split, gain in product(DECIDED_ON, GAINS):
-        decisions.append(decided(split, gain, given.decisions))
-        print(row(decisions[-1]), flush=True)
+    for split, gain, differing in product(DECIDED_ON, GAINS, DIFFERING):
+        if gain or not differing:
+            decisions.append(decided(split, gain, differing, given.decisions))
+            print(row(decisions[-1]), flush=True)
     print("\n% of 95 % intervals that contain the truth\n")
     print(f"{'split':<12}{'correlation':>12}{'covered':>16}")
     coverage = [covered(COVERED_ON, correlation, given.intervals) for correlation in CORRELATIONS]

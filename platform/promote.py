@@ -1,10 +1,10 @@
 """`python -m platform.promote`: a challenger becomes champion if it passes a paired test and all limits.
 
-Both are evaluated on users that neither has seen (the holdout split, whose evaluations are counted), on the same
-movements, conditions and noise, or against the same bots; the rule is `platform.promotion.rule`. Generators and
-detectors have champions of their own. The decision is recorded with its data and metrics in either case: in the
-registry's history where the challenger is promoted, else among its refusals. What imports torch
-is imported when the work begins, so that `--help` starts without it.
+Both are evaluated on users that neither has seen (test and holdout split together; evaluations of the latter are
+counted), on the same movements, conditions and noise, which is new in every decision, or against the same bots; the
+rule is `platform.promotion.rule`. Generators and detectors have champions of their own. The decision is recorded with
+its data and metrics in either case: in the registry's history where the challenger is promoted, else among its
+refusals. What imports torch is imported when the work begins, so that `--help` starts without it.
 """
 
 import sys
@@ -35,7 +35,7 @@ COMMAND = Command(
     schemas={"promote_schema": PromoteConfig},
     exit_codes={0: "promoted, rolled back or listed", REFUSED: "refused, which is no error"},
     verbs={
-        "list": "all champions in order with their metrics, and the latest refusals",
+        "list": "all champions in order with their metrics, the alpha budget, and the latest refusals",
         "rollback": "restore the previous champion",
     },
 )

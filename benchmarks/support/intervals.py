@@ -3,13 +3,12 @@
 Over S seeds: mean(y) ± t(0.975, S - 1) std(y) / sqrt(S). Of a metric that is measured on the same users after every
 training, users and seeds both vary:
 
-    se^2 = se_users^2 + std(y)^2 / S        df = se^4 / (se_users^4 / (G - 1) + (std(y)^2 / S)^2 / (S - 1))
+    se^2 = se_users^2 + std(y)^2 / S        degrees of freedom by Satterthwaite
 
-with se_users the jackknife's over G users of the mean over seeds. What users and seeds have in common is counted
-twice, so that the interval is rather too wide; the degrees of freedom are those of Satterthwaite.
+as `trainables.eval.intervals.jackknife` adds the variance over draws. What users and seeds have in common is counted
+twice, so that the interval is rather too wide.
 
-References: An Approximate Distribution of Estimates of Variance Components (Satterthwaite, 1946), doi:10.2307/3002019.
-Robust Inference With Multiway Clustering (Cameron, Gelbach & Miller, 2011), doi:10.1198/jbes.2010.07136.
+References: Robust Inference With Multiway Clustering (Cameron, Gelbach & Miller, 2011), doi:10.1198/jbes.2010.07136.
 """
 
 import math
@@ -60,17 +59,11 @@ def over_users_and_seeds(
 
     Args:
         by_seed: The metric after each training, with and without each user.
-        within: Smallest and largest value that the metric can take; the interval is cut there.
+        within: Smallest and largest value that the metric can take; the interval stays inside.
 
     Raises:
         ConfigError: fewer than two seeds.
     """
     seeds = len(by_seed)
     require(seeds >= 2, "`seeds >= 2`", str(seeds), "one training has no interval")
-    users = jackknife.interval(jackknife.mean(by_seed))
-    parts = (users.se**2, statistics.variance([one.value for one in by_seed]) / seeds)
-    spread = parts[0] ** 2 / users.df + parts[1] ** 2 / (seeds - 1)
-    se, df = math.sqrt(sum(parts)), sum(parts) ** 2 / spread if spread > 0 else float(users.df)
-    reach = float(student.ppf(0.975, df)) * se
-    low, high = max(users.value - reach, within[0]), min(users.value + reach, within[1])
-    return jackknife.Interval(users.value, se, low, high, math.floor(df))
+    return jackknife.interval(jackknife.mean(by_seed), within=within)

@@ -2,7 +2,8 @@
 
 The best of many trials is optimistic, for it was selected by its luck as well. The finalists are therefore evaluated
 once more: on the users of the validation split with new seeds (of a generator's noise, of a detector's bots), common to
-all of them, and on the holdout split, which no trial ever used and whose evaluations are counted. Rows are ordered by
+all of them, and on the holdout split, which no trial ever used and whose evaluations are counted. A finalist that is
+hardly the best by the first evaluation has no holdout evaluation: nothing is decided by it. Rows are ordered by
 the re-evaluation on the validation split and never by the holdout split, so that it stays unbiased.
 """
 
@@ -21,7 +22,7 @@ from rich.console import Console
 from platform.leaderboard.archive import EVALUATIONS, LEADERBOARD, EvaluationArchive
 from platform.leaderboard.finalists import evaluate_on_holdout, evaluate_on_validation, noise_seeds
 from platform.leaderboard.freshness import ENDED
-from platform.leaderboard.holdout_ledger import LEDGER, Ledger
+from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.reference import Reference
 from platform.leaderboard.retraining import Retraining, retraining_of
 from platform.study.budget import default_trial, finished
@@ -36,6 +37,8 @@ from trainables.eval.intervals.jackknife import Interval, JackknifeEstimate, int
 from trainables.metric_registry import value_range
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.training.metric import MetricSet
+
+PROBABLE = 0.05  # least probability of being the best of a finalist that is evaluated on the holdout split
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Row:
     """A re-evaluated finalist.
 
     Attributes:
-        holdout: None where the budget of holdout evaluations was used up, or the trial will be resumed.
+        holdout: None where the budget of holdout evaluations was used up, the trial will be resumed, or it is the best
+            with a probability below `PROBABLE`.
         retrained: Number of the repeat whose model was evaluated and may be published; None where the configuration was
             not trained anew.
         gain: Difference of the retrained configuration from the default, in the first objective.
@@ -111,17 +115,22 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
     """
     settings, metric_set = sweep.settings, sweep.metric_set
     seeds = noise_seeds(settings.seed, settings.finalists.eval_seeds)
-    asked, objective = settings.finalists.retrain_seeds, sweep.goal.objectives[0]
-    anew = retraining_of(study, objective, default_trial(study, sweep), asked)
+    repeats, objective = settings.finalists.retrain_seeds, sweep.goal.objectives[0]
+    anew = retraining_of(study, objective, default_trial(study, sweep), repeats)
     searched = finalists_of(with_default(ranked, anew, settings.finalists.top), len(ranked))
     chosen = retrained(study, searched, anew)
     archive = EvaluationArchive(settings.folder / EVALUATIONS, seeds)
     validation = evaluate_on_validation(console, list(chosen), archive, metric_set.resampled)
     evaluated = {path: validation[path] for path in chosen}  # they end in any order; on the holdout the best come first
     rows = {path: Row(chosen[path], found) for path, found in evaluated.items() if isinstance(found, EvaluationResult)}
+    merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in rows.values()}
+    by = sweep.goal.objectives[0].text if all(merits.values()) else metric_set.headline
+    if by == metric_set.headline:
+        merits = {row.trial.number: row.validation.metrics.get(by) for row in rows.values()}
+    rows = _with_probabilities(rows, merits, settings.seed)
     ledger = Ledger(settings.folder.parent / LEDGER, settings.finalists.holdout_budget)
-    ended = {path: row.trial.number for path, row in rows.items() if row.trial.state != INTERRUPTED}
-    holdout, refused = evaluate_on_holdout(console, ended, settings.study_name, ledger, seeds, metric_set.resampled)
+    asked = {path: row.trial.number for path, row in rows.items() if _deserves_holdout(row)}
+    holdout, refused = evaluate_on_holdout(console, asked, settings.study_name, ledger, seeds, metric_set.resampled)
     complete = [
         replace(
             row,
@@ -132,16 +141,12 @@ def leaderboard(console: Console, sweep: Sweep, study: optuna.Study, ranked: Seq
         )
         for path, row in rows.items()
     ]
-    merits = {row.trial.number: merit(row.validation, sweep.goal.objectives[0]) for row in complete}
-    by = sweep.goal.objectives[0].text if all(merits.values()) else metric_set.headline
-    if by == metric_set.headline:
-        merits = {row.trial.number: row.validation.metrics.get(by) for row in complete}
     return Leaderboard(
         metric_set,
-        _ordered(complete, merits, settings.seed, anew.recommended),
+        _ordered(complete, merits, anew.recommended),
         by,
         seeds,
-        sum(map(ledger.count, {row.validation.data_sha256 for row in complete})),
+        ledger.count(HoldoutEvaluation.of_checkpoint(next(iter(rows)), seeds)) if rows else 0,  # all on the same data
         ledger.budget,
         refused,
         {chosen[p].number: why for found in (validation, holdout) for p, why in found.items() if isinstance(why, str)},
@@ -197,24 +202,36 @@ def _repeats(study: optuna.Study, row: Row, headline: str) -> Repeats | None:
     return Repeats(len(values), statistics.mean(values), sem)
 
 
+def _with_probabilities(
+    rows: Mapping[Path, Row], merits: Mapping[int, JackknifeEstimate | None], seed: int
+) -> dict[Path, Row]:
+    """Return the rows with the probability of each to be the best; None for those without a value."""
+    known = {row.trial.number: figure for row in rows.values() if (figure := merits[row.trial.number]) is not None}
+    found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
+    chances = dict(zip(known, found, strict=True))
+    return {path: replace(row, probability_best=chances.get(row.trial.number)) for path, row in rows.items()}
+
+
+def _deserves_holdout(row: Row) -> bool:
+    """Whether a finalist has ended and may be the best."""
+    probable = row.probability_best is not None and row.probability_best >= PROBABLE
+    return probable and row.trial.state != INTERRUPTED
+
+
 def _ordered(
-    rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], seed: int, recommended: int | None
+    rows: Sequence[Row], merits: Mapping[int, JackknifeEstimate | None], recommended: int | None
 ) -> tuple[Row, ...]:
-    """Sort rows by the objective, with the probability of each to be the best; rows without a value come last.
+    """Sort rows by the objective; those without a value come last.
 
     Args:
         recommended: The trial that comes first, by its trainings anew; None: by the objective alone.
     """
-    known = {row.trial.number: figure for row in rows if (figure := merits[row.trial.number]) is not None}
-    found = probability_best(list(known.values()), derive(seed, "best finalist")) if known else ()
-    chances = dict(zip(known, found, strict=True))
-    ranked_rows = [replace(row, probability_best=chances.get(row.trial.number)) for row in rows]
 
     def place(row: Row) -> tuple[bool, bool, float]:
-        figure = known.get(row.trial.number)
+        figure = merits[row.trial.number]
         return not row.trial.feasible, row.trial.number != recommended, math.inf if figure is None else figure.value
 
-    return tuple(sorted(ranked_rows, key=place))
+    return tuple(sorted(rows, key=place))
 
 
 def intervals(evaluation: EvaluationResult | None) -> dict[str, Interval]:

@@ -6,20 +6,22 @@ from typing import Annotated
 
 from platform.leaderboard.holdout_ledger import HOLDOUT
 from platform.promotion.agent_rule import AgentRuleConfig
+from platform.promotion.alpha_budget import AlphaBudget
 from platform.promotion.critic_rule import CriticRuleConfig
 from platform.promotion.detector_rule import DetectorRuleConfig
 from platform.promotion.latency import LatencyConfig
-from platform.promotion.rule import Confidence, LimitsConfig, MarginsConfig, Rule
+from platform.promotion.rule import Confidence, Level, LimitsConfig, MarginsConfig, Rule
 from trainables.core.bounds import AnyInt, Choice, Folder, PositiveInt, Range, check
 from trainables.core.config import require
 from trainables.critic.agent.spec import AGENT_TYPE
 from trainables.critic.spec import CRITIC_TYPE
-from trainables.data.config import EVALUATION_SPLITS
+from trainables.data.config import EVALUATION_SPLITS, UNSEEN_USERS
 from trainables.detector.spec import DETECTOR
 from trainables.generation.model_type import GENERATOR
 from trainables.specs import TRAINABLES
 
 REFUSED = 3
+ENOUGH_DRAWS = 8  # on either side, for the variance over draws
 FIRST = -1  # in place of a trial's number: the leaderboard's first
 REGISTRIES = tuple(dict.fromkeys(spec.model_type.registry for spec in TRAINABLES.values()))
 CHAMPIONS = {spec.model_type.registry: spec.metrics for spec in TRAINABLES.values()}
@@ -34,13 +36,17 @@ class PromoteConfig:
     study_name: str = "diffusion"  # study whose leaderboard the challenger is from
     trial: Annotated[int, Range(ge=FIRST)] = FIRST  # number of the challenger's trial; -1: the leaderboard's first
     ckpt: str = ""  # checkpoint folder of the challenger, in place of a trial
-    split: Annotated[str, Choice(EVALUATION_SPLITS)] = HOLDOUT  # split that both are evaluated on
-    # samples per movement, each from other noise; of a detector: sets of bots; of a critic: sets of goals; of an agent:
-    # sets of tasks
-    eval_seeds: PositiveInt = 3
-    seed: AnyInt = 0  # seed of both evaluations; that of a study reuses the holdout evaluation of its leaderboard
+    # split that both are evaluated on; test and holdout together have twice the users of either
+    split: Annotated[str, Choice((*EVALUATION_SPLITS, UNSEEN_USERS))] = UNSEEN_USERS
+    # draws on either side, each from other noise: samples per movement; of a detector: sets of bots; of a critic: sets
+    # of goals; of an agent: sets of tasks. With fewer than 8 their variance is hardly known
+    eval_seeds: Annotated[int, Range(ge=2)] = ENOUGH_DRAWS
+    seed: AnyInt = 0  # seed of the noise, which is new in every decision all the same
     confidence: Confidence = 0.95  # confidence of the one-sided bounds
-    holdout_budget: PositiveInt = 32  # holdout evaluations of the same data, of all studies and promotions
+    # probability that any of all challengers that are only as good as a champion ever replaces it
+    alpha_budget: Level = 0.1
+    # models evaluated on the holdout users of the same recordings, by all studies and promotions
+    holdout_budget: PositiveInt = 32
     # registry of `list` and `rollback`; a promotion uses that of the model type
     registry: Annotated[str, Choice(REGISTRIES)] = GENERATOR.registry
     limits: LimitsConfig = field(default_factory=LimitsConfig)
@@ -54,6 +60,16 @@ class PromoteConfig:
         check(self)
         require(not (self.ckpt and self.trial >= 0), "at most one of `ckpt` and `trial`", "both")
         self.latency.require_enough(self.rule.confidence)
+
+    @property
+    def budget(self) -> AlphaBudget:
+        """The levels of the decisions against one champion."""
+        return AlphaBudget(self.alpha_budget, 1 - self.confidence)
+
+    @property
+    def on_holdout(self) -> bool:
+        """Whether the evaluation is one of the holdout users, which the ledger counts."""
+        return HOLDOUT in self.split.split("+")
 
     @property
     def rule(self) -> Rule:

@@ -1,6 +1,7 @@
 """The record of a promotion decision, which is kept in either case, and the tables printed from it."""
 
 import json
+import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ from platform.core.console import columns
 from platform.core.provenance import source_of
 from platform.promotion.challenger import Challenger
 from platform.promotion.latency import Latency
+from platform.promotion.power import powers
 from platform.promotion.rule import Decision, Rule, to_json
 from trainables.core.config import plain
 from trainables.core.formatting import format_interval, now, number
 from trainables.core.version import VERSION
-from trainables.eval.intervals.jackknife import Interval
-from trainables.metric_registry import title
+from trainables.eval.intervals.jackknife import Interval, difference, interval
+from trainables.metric_registry import METRIC_SETS, title
 from trainables.model_evaluation.result import EvaluationResult
 from trainables.model_registry.registry import Published, Registry, RegistryError
 from trainables.training.manifest import CODE, PACKAGES, code_sha256, installed
@@ -57,12 +59,41 @@ def decision_record(
     data = {"data_sha256": challenger.data_sha256, "split": challenger.split, "movements": challenger.movements}
     return {
         **to_json(decision),
-        "data": {**data, "groups": list(challenger.users), "seeds": list(challenger.seeds)},
+        "data": {
+            **data,
+            "groups": list(challenger.users),
+            "users": len(challenger.users),
+            "effective_users": challenger.effective_users,
+            "seeds": list(challenger.seeds),
+        },
+        "power": _power(challenger, champion, rule),
         "rule": plain(rule),
         "confidence_of_intervals": round(rule.two_sided, 9),  # 2 * 0.95 - 1 is no 0.9 in binary
         "latency_ms_per_movement": {side: list(values) for side, values in vars(latency).items()},
         "judgements": {"challenger": challenger.to_json(), "champion": champion and champion.to_json()},
     }
+
+
+def _power(challenger: EvaluationResult, champion: EvaluationResult | None, rule: Rule) -> list[dict[str, float]]:
+    """Return the power of the test of the headline for some gains; none where there is no test."""
+    name = METRIC_SETS[challenger.kind].headline
+    sides = [side.metrics.get(name) for side in (challenger, champion) if side is not None]
+    estimates = [side for side in sides if side is not None]
+    if len(estimates) < 2:
+        return []
+    apart, users = interval(difference(*estimates)), challenger.effective_users or len(challenger.users)
+    if not math.isfinite(apart.se):
+        return []
+    return [vars(one) for one in powers(apart, 1 - rule.headline_confidence, users)]
+
+
+def power_lines(record: Mapping[str, Any]) -> list[str]:
+    """Return the power that a decision record states, a line for each gain."""
+    return [
+        f"power at a gain of {one['gain']:g}: {one['alike']:.0%} if every user gains alike, {one['differing']:.0%} if "
+        f"gains differ between users (s.d. = the gain); {record['data']['users']} users"
+        for one in record["power"]
+    ]
 
 
 def print_decision(console: Console, decision: Decision, latency: Latency, rule: Rule) -> None:

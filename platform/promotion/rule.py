@@ -1,18 +1,20 @@
 """The promotion rule: a paired test of challenger and champion on unseen users, and limits that hold in any case.
 
 Both are evaluated on the same movements, conditions and noise, so that what makes a user hard for both cancels in their
-difference; it is jackknifed over users (`trainables.eval.intervals.jackknife`). With d = challenger - champion,
-signed so that a positive d is worse, and u the upper end of its one-sided interval (Student's t, G - 1 degrees of
-freedom),
+difference; its variance is that over users, by the jackknife, and that over draws of the noise
+(`trainables.eval.intervals.jackknife`). With d = challenger - champion, signed so that a positive d is worse, and u the
+upper end of its one-sided interval (Student's t, Satterthwaite's degrees of freedom),
 
     the headline of the kind                     u < 0         it is lower: excess of AUC, or a detector's worst FNR
     other figures (MMD, precision, recall, ...)  u <= margin   it is not worse by more than the margin
     latency, a ratio                             u <= margin   distribution-free, `platform.promotion.latency`
 
 and the challenger's own figures keep their limits. All must hold: of an intersection-union test each part is made at
-the level of the whole, and none is corrected for the number of parts. An excess below zero is luck, so that a champion
-who stands there cannot be improved on; nor can one that misses nothing. Where there is no champion, the limits
-alone decide. The limits and margins of generators stand here, those of detectors and critics in modules beside.
+the level of the whole, and none is corrected for the number of parts. The test of the headline is made at a level of
+its own, which falls with the number of decisions against one champion (`platform.promotion.alpha_budget`). An excess
+below zero is luck, so that a champion who stands there cannot be improved on; nor can one that misses nothing. Where
+there is no champion, the limits alone decide. The limits and margins of generators stand here, those of detectors and
+critics in modules beside.
 
 References: Multiparameter Hypothesis Testing and Acceptance Sampling (Berger, 1982), theorem 1.
 """
@@ -40,6 +42,7 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
 }
 
 Confidence = Annotated[float, Range(gt=0.5, lt=1)]
+Level = Annotated[float, Range(gt=0, lt=0.5)]
 
 
 class Limits(Protocol):
@@ -119,19 +122,24 @@ class MarginsConfig:
 
 @dataclass(frozen=True)
 class Rule:
-    """Limits, margins, and the confidence that the headline metric is lower.
+    """Limits, margins, and the confidence of the bounds.
 
-    At 0.95 the headline of an equal challenger is found to be lower once in twenty decisions where groups are of equal
-    size, and about as often on the default holdout split, where no group has more than 12 of 89 rows. With the margins,
-    which are broken by chance as well, one equal challenger in 28 is promoted there (`benchmarks.decisions`).
+    Attributes:
+        alpha: Level of the test that the headline is lower; None: 1 - confidence.
     """
 
     confidence: Confidence = 0.95
     limits: Limits = LimitsConfig()
     margins: Margins = MarginsConfig()
+    alpha: Level | None = None
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def headline_confidence(self) -> float:
+        """Confidence that the headline metric is lower."""
+        return self.confidence if self.alpha is None else 1 - self.alpha
 
     @property
     def two_sided(self) -> float:
@@ -240,29 +248,34 @@ def _paired(
     best = METRICS[headline].chance
     best = METRICS[headline].range[0] if best is None else best
     yield _check(headline, "champion", ">", best, _value(champion, headline))
-    bound = f"upper {100 * rule.confidence:g} % bound of"
-    for name, sign, margin in [(headline, "<", 0.0), *((name, "<=", margin) for name, margin in margins.items())]:
+    lower = [(headline, "<", 0.0, rule.headline_confidence)]
+    for name, sign, margin, sure in [*lower, *((name, "<=", m, rule.confidence) for name, m in margins.items())]:
         worsening = "challenger - champion" if _minimised(name) else "champion - challenger"
-        yield _check(name, f"{bound} {worsening}", sign, margin, _worsening(challenger, champion, name, rule))
+        value = _worsening(challenger, champion, name, sure)
+        yield _check(name, f"{_bound(sure)} {worsening}", sign, margin, value)
     ratio = latency.ratio_bound(rule.confidence)
-    yield _check(LATENCY, f"{bound} challenger / champion", "<=", rule.margins.latency_ratio, ratio)
+    yield _check(LATENCY, f"{_bound(rule.confidence)} challenger / champion", "<=", rule.margins.latency_ratio, ratio)
 
 
 def _check(figure: str, subject: str, sign: str, limit: float, value: float | None) -> Check:
     return Check(figure, f"{subject} {sign} {limit:g}", value, limit, value is not None and SIGNS[sign](value, limit))
 
 
+def _bound(confidence: float) -> str:
+    return f"upper {100 * confidence:.4g} % bound of"
+
+
 def _minimised(name: str) -> bool:
     return METRICS[name].minimised
 
 
-def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: str, rule: Rule) -> float | None:
+def _worsening(challenger: EvaluationResult, champion: EvaluationResult, name: str, confidence: float) -> float | None:
     """Return the upper one-sided bound of how much worse the challenger's metric is; None where it is not known."""
     mine, theirs = challenger.metrics.get(name), champion.metrics.get(name)
     if mine is None or theirs is None:
         return None
     worse = difference(mine, theirs) if _minimised(name) else difference(theirs, mine)
-    return _finite(interval(worse, rule.two_sided).high)
+    return _finite(interval(worse, 2 * confidence - 1).high)
 
 
 def _value(evaluation: EvaluationResult, name: str) -> float | None:
@@ -281,7 +294,8 @@ def _gain(challenger: EvaluationResult, champion: EvaluationResult | None, rule:
     if champion is None:
         return f"the first champion: {headline} is {mine.value:.4f}, and every limit holds"
     theirs = champion.metrics[headline]
-    gain, sure = interval(difference(theirs, mine), rule.two_sided), f"{100 * rule.confidence:g} % confidence"
+    confidence = rule.headline_confidence
+    gain, sure = interval(difference(theirs, mine), 2 * confidence - 1), f"{100 * confidence:.4g} % confidence"
     return (
         f"{headline} is {mine.value:.4f} against the champion's {theirs.value:.4f}: lower by {gain.value:.4f}, "
         f"with {sure} by {gain.low:.4f} or more; nothing else is worse than its margin"

@@ -171,15 +171,15 @@ def _driver(shown: StudyView) -> str:
 
 def _leaderboard(board: Board, metric_set: MetricSet) -> Table:
     name, second = metric_set.shown[:2]
-    titles = (">trial", ">search estimate", f">new {metric_set.resampled}", ">holdout", f">{title(second)}", ">P(best)")
+    titles = (">trial", f">new {metric_set.resampled}", ">holdout", ">search estimate", f">{title(second)}", ">P(best)")
     gains = any(row.get("gain") for row in board["rows"])
     table = columns(*titles, *([">minus default, trained anew"] if gains else []), "~parameters")
     for row in board["rows"]:
         table.add_row(
             str(row["trial"]),
-            number(row["searched"].get(name)),
             metric_interval(name, row["validation"].get(name)),
             metric_interval(name, (row["holdout"] or {}).get(name)),
+            number(row["searched"].get(name)),
             metric_interval(second, row["validation"].get(second)),
             number(row["probability_best"], 2),
             *([metric_interval(name, row.get("gain"))] if gains else []),

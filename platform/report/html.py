@@ -84,6 +84,7 @@ def render(shown: StudyView, now: datetime) -> str:
         metric_set=shown.metric_set,
         head=dict(_head(shown, now)),
         worth=list(_worth(shown)),
+        re_evaluated=_re_evaluated(shown),
         plots=dict(_plots(shown)),
         importances=list(_importances(shown)),
         slices=list(_slices(shown)),
@@ -132,19 +133,33 @@ def _worth(shown: StudyView) -> Iterator[tuple[str, Any]]:
         return
     points = curve(shown.trials[best.number], shown.scheduler_metric) if shown.scheduler_metric == headline else {}
     yield from ((name, points[at]) for at, name in ((0, "untrained"), (1, "after 1 epoch")) if at in points)
-    yield f"trial {best.number}, epoch {best.epoch} (search estimate)", best.metrics[headline]
-    row = next((row for row in (shown.board or {"rows": []})["rows"] if row["trial"] == best.number), None)
+    row = _best_row(shown)
     for split, name in (
         ("validation", f"with new {shown.metric_set.resampled}"),
         ("holdout", "on the holdout split"),
     ):
         if row and row[split] and headline in row[split]:
-            yield f"the same trial, {name}", row[split][headline]
+            yield f"trial {best.number}, {name}", row[split][headline]
+    yield f"trial {best.number}, epoch {best.epoch} (search estimate)", best.metrics[headline]
     if shown.reference is not None:
         band = shown.reference.no_difference
         yield "no difference, by chance", {"value": band.mean, **vars(band)}
         for probe, value in shown.reference.floors.items():
             yield f"AUC of other users, {probe} (floor)", value
+
+
+def _best_row(shown: StudyView) -> Mapping[str, Any] | None:
+    """Return the leaderboard's row of the best trial; None where there is none."""
+    rows = (shown.board or {"rows": []})["rows"]
+    return next((row for row in rows if shown.best is not None and row["trial"] == shown.best.number), None)
+
+
+def _re_evaluated(shown: StudyView) -> Mapping[str, float] | None:
+    """Return the headline of the best trial with its interval under new seeds; None before its re-evaluation."""
+    found: Mapping[str, float] | None = ((_best_row(shown) or {}).get("validation") or {}).get(
+        shown.metric_set.headline
+    )
+    return found
 
 
 def _plots(shown: StudyView) -> Iterator[tuple[str, Plot]]:

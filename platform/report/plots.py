@@ -97,7 +97,13 @@ def _intervals(points: Sequence[tuple[str, Mapping[str, float]]], name: str) -> 
     return go.Scatter(
         x=[figure["value"] for _, figure in points],
         y=[trial for trial, _ in points],
-        error_x={"array": [figure["high"] - figure["value"] for _, figure in points], "thickness": 1.6, "width": 4},
+        error_x={
+            "array": [figure["high"] - figure["value"] for _, figure in points],
+            "arrayminus": [figure["value"] - figure["low"] for _, figure in points],
+            "symmetric": False,
+            "thickness": 1.6,
+            "width": 4,
+        },
         customdata=[[figure["low"], figure["high"]] for _, figure in points],
         mode="markers",
         name=name,

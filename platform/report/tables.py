@@ -16,7 +16,7 @@ from platform.core.console import (
     print_line,
     print_table,
 )
-from platform.leaderboard.leaderboard import Leaderboard, Repeats, Row, intervals
+from platform.leaderboard.leaderboard import PROBABLE, Leaderboard, Repeats, Row, intervals
 from platform.leaderboard.reference import Reference
 from platform.study.objectives import Goal
 from platform.study.ranking import INTERRUPTED, RankedTrial
@@ -70,6 +70,10 @@ def print_leaderboard(console: Console, board: Leaderboard) -> None:
     if waiting:
         line = "no holdout evaluation before it has ended, and the same command continues it"
         console.print(f"interrupted trial {', '.join(waiting)}: {line}", highlight=False, soft_wrap=True)
+    improbable = [str(row.trial.number) for row in board.rows if (row.probability_best or 0.0) < PROBABLE]
+    if improbable:
+        line = f"no holdout evaluation: it is the best with a probability below {PROBABLE:g}"
+        console.print(f"trial {', '.join(improbable)}: {line}", highlight=False, soft_wrap=True)
     if board.refused:
         console.print(f"skipped holdout evaluation: {board.refused}", style="yellow", highlight=False, soft_wrap=True)
 
@@ -147,9 +151,9 @@ def print_worth(
     rows = [
         ("untrained model", number(headline_at(best, 0, scheduler_metric, metric_set))),
         ("after 1 epoch", number(headline_at(best, 1, scheduler_metric, metric_set))),
-        (f"{name}, epoch {best.epoch} (search estimate)", number(best.metrics.get(metric_set.headline))),
         (f"{name} with new {metric_set.resampled}", metric_interval(metric_set.headline, re_evaluated)),
         (f"{name} on the holdout split", metric_interval(metric_set.headline, on_holdout)),
+        (f"{name}, epoch {best.epoch} (search estimate)", number(best.metrics.get(metric_set.headline))),
         *_reference_rows(reference),
     ]
     for cells in rows:

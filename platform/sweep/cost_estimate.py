@@ -5,6 +5,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
+from platform.promotion.config import ENOUGH_DRAWS
 from platform.study.noise import LEVEL, POWER, Noise
 from platform.study.samplers import FROM_COMPLETE
 from platform.study.search_space import bounds
@@ -27,6 +28,7 @@ class Plan:
         steps: Its optimisation steps, at the same corners.
         sweep_s: All remaining trials under successive halving, at the mean of the two corners.
         finalists_s: Repeats and re-evaluations of the best trials; at the most expensive corner.
+        promotion_s: Evaluations of challenger and champion, one after the other; at the most expensive corner.
     """
 
     remaining: int
@@ -35,6 +37,7 @@ class Plan:
     steps: tuple[int, int]
     sweep_s: float
     finalists_s: float
+    promotion_s: float
     disk_bytes: int
 
 
@@ -53,6 +56,7 @@ def make_plan(sweep: Sweep, remaining: int, concurrent: int) -> Plan:
         (sweep.epochs * corners[0].steps_per_epoch, sweep.epochs * corners[1].steps_per_epoch),
         remaining * mean_s / concurrent,
         _finalists_s(sweep, trial_s[1], corners[1].evaluation_s) / concurrent,
+        2 * 2 * ENOUGH_DRAWS * corners[1].evaluation_s,  # two sides, two kinds of conditions
         2 * remaining * checkpoint,  # Tune writes the next one before it deletes the last
     )
 
@@ -110,6 +114,8 @@ def describe_plan(plan: Plan, sweep: Sweep, noise: Noise | None = None) -> str:
         "time": f"about {clock(plan.sweep_s)}; stopped at {settings.budget.time_limit}",
         "finalists": f"top {finalists.top}{_and_default(sweep)}, each retrained with {finalists.retrain_seeds} and "
         f"evaluated with {finalists.eval_seeds} new seeds, about {clock(plan.finalists_s)}",
+        "promotion": f"{ENOUGH_DRAWS} draws of the noise for challenger and champion each, about "
+        f"{clock(plan.promotion_s)}; not part of the sweep",
         "disk": f"at most {min(plan.disk_bytes, settings.budget.disk_bytes) / 1e6:,.0f} MB of checkpoints, "
         f"budget.disk={settings.budget.disk}",
         "power": power_of(noise, finalists.retrain_seeds, sweep.goal.objectives[0].text),

@@ -18,7 +18,7 @@ class OncePerConfiguration(FIFOScheduler):
     """
 
     def __init__(self, halving: AsyncHyperBandScheduler, searcher: OptunaSearcher) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.halving = halving
         self.searcher = searcher
         self.first: dict[str, Trial] = {}  # Tune's id of a trial -> a stand-in with the name of its configuration

@@ -25,7 +25,7 @@ DISTILL = (
 )
 SEARCH = "budget.trials=1 budget.time_limit=10m finalists.top=0"
 LIFTED = (
-    "limits.auc_excess=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=1 latency.repeats=8"
+    "limits.auc_excess=1 limits.precision=0 limits.recall=0 limits.memorised_share=1 eval_seeds=2 latency.repeats=8"
 )
 
 
@@ -205,7 +205,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.promote ckpt=CHECKPOINT split=validation", LIFTED, codes=(0, 3)),
     Run(
         "python -m platform.promote study_name=detector",
-        "detector.limits.fpr=1 detector.limits.fnr_at_fpr_worst_unseen=1 eval_seeds=1 latency.repeats=8",
+        "detector.limits.fpr=1 detector.limits.fnr_at_fpr_worst_unseen=1 eval_seeds=2 latency.repeats=8",
     ),
     Run("python -m platform.promote list"),
     Run("python -m platform.promote list registry=registry-detector"),

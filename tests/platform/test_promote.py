@@ -19,7 +19,7 @@ from platform.promotion.rule import LimitsConfig, MarginsConfig, Rule, decide, t
 from tests.serve.published import with_selector
 from trainables.core.cli import FAILED, WRONG_INPUT, run
 from trainables.core.config import build
-from trainables.data.config import DataConfig
+from trainables.data.config import UNSEEN_USERS, DataConfig
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.config import DiffusionConfig, ModelConfig, OptimConfig
 from trainables.diffusion.loop import epochs
@@ -32,7 +32,7 @@ from trainables.training.checkpoint import RECORD, WEIGHTS, load_record, save_ch
 from trainables.training.checkpoint_record import SELECTOR
 
 promote = partial(run, COMMAND, main)
-QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+QUICK = ["eval_seeds=2", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
 LOOSE = ["limits.auc_excess=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
 FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
@@ -100,6 +100,9 @@ def reserved(storage: Path) -> int:
 def test_a_better_challenger_becomes_champion_with_the_reason_recorded(
     storage: Path, poor: Path, better: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = Registry.below(storage).champion()
+    assert before is not None
+    first_seeds = before.decision["data"]["seeds"]
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, *LOOSE, *FREE]) == 0
     assert champion(storage) == weights(better)
     out = capsys.readouterr().out
@@ -113,11 +116,15 @@ def test_a_better_challenger_becomes_champion_with_the_reason_recorded(
         weights(better),
         weights(poor),
     )
-    assert decision["data"]["split"] == "holdout"
-    assert decision["data"]["movements"] == len(load_splits(DataConfig())["holdout"])
+    assert decision["data"]["split"] == UNSEEN_USERS
+    assert decision["data"]["movements"] == len(load_splits(DataConfig())[UNSEEN_USERS])
+    assert decision["data"]["users"] == 20
+    assert [set(one) for one in decision["power"]] == [{"gain", "alike", "differing"}] * 3
+    assert "if gains differ between users (s.d. = the gain); 20 users" in out
+    assert set(entry.decision["data"]["seeds"]).isdisjoint(first_seeds)
     assert all(check["held"] for check in decision["checks"])
     assert decision["versions"]["torch"] == version("torch")
-    assert reserved(storage) == 2  # the champion's evaluation of the first promotion served again
+    assert reserved(storage) == 3  # the champion under the noise of its own promotion, and both under that of this one
 
 
 def test_the_decision_is_reproduced_from_its_record(storage: Path, better: Path) -> None:
@@ -127,7 +134,9 @@ def test_the_decision_is_reproduced_from_its_record(storage: Path, better: Path)
     times = {side: tuple(values) for side, values in written["latency_ms_per_movement"].items()}
     rule = written["rule"]
     limits, margins = build(LimitsConfig, rule["limits"]), build(MarginsConfig, rule["margins"])
-    again = to_json(decide(sides[0], sides[1], Latency(**times), Rule(rule["confidence"], limits, margins)))
+    again = to_json(
+        decide(sides[0], sides[1], Latency(**times), Rule(rule["confidence"], limits, margins, rule["alpha"]))
+    )
     assert again == {key: written[key] for key in again}
 
 
@@ -182,7 +191,10 @@ def test_a_rollback_restores_the_previous_champion_and_the_list_shows_all(
     where = f"storage_path={storage}"
     assert promote([where, f"ckpt={better}", *QUICK, *LOOSE, *FREE, "split=validation"]) == 0
     assert promote(["list", where]) == 0
-    assert [line[:8] for line in capsys.readouterr().out.splitlines() if line[3:7].isdigit()] == [
+    listed = capsys.readouterr().out
+    assert "alpha budget against 0002-" in listed
+    assert "0 decision(s), 0.0000 of 0.1 spent; the next is made with 95.00 % confidence" in listed
+    assert [line[:8] for line in listed.splitlines() if line[3:7].isdigit()] == [
         "   0001-",
         "*  0002-",
     ]
@@ -242,7 +254,7 @@ def test_a_spent_holdout_split_fails_in_one_line_and_changes_nothing(
     assert promote([f"storage_path={storage}", f"ckpt={better}", *QUICK, "holdout_budget=1"]) == FAILED
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
-    assert "holdout evaluations of these data < 1" in printed.err
+    assert "on the holdout users of these recordings < 1" in printed.err
     assert (champion(storage), refusals(storage), reserved(storage)) == (weights(poor), [], 1)
 
 
@@ -291,8 +303,9 @@ def test_a_registry_locked_by_another_process_is_reported(
         ([], "leaderboard.json: no such file; run `python -m platform.tune study_name=diffusion`"),
         (["ckpt=nowhere"], "no such file"),
         (["ckpt=a", "trial=1"], "at most one of `ckpt` and `trial`"),
-        (["split=train"], "`split` in {holdout, test, validation}"),
-        (["eval_seeds=0"], "`eval_seeds >= 1`"),
+        (["split=train"], "`split` in {holdout, test, test+holdout, validation}"),
+        (["eval_seeds=1"], "`eval_seeds >= 2`"),
+        (["alpha_budget=0"], "`0 < alpha_budget < 0.5`"),
         (["trial=-2"], "`trial >= -1`"),
         (["holdout_budget=0"], "`holdout_budget >= 1`"),
         (["confidence=95"], "`0.5 < confidence < 1`"),

@@ -30,6 +30,7 @@ FRAME_NAMES = ("chord", "quarter_turn")  # the keys of `trainables.data.frames.F
 DEFAULT_SOURCE = SOURCE_NAMES[0]
 SPLITS = ("train", "validation", "test", "holdout")
 EVALUATION_SPLITS = SPLITS[1:]  # all but the training split
+UNSEEN_USERS = "test+holdout"  # both together: every user on whom no trial of a search is evaluated
 FOLD_SPLITS = SPLITS[:2]  # those of a fold: its users are the validation split, those of the other folds are trained on
 MINIMUM_STEPS = 8  # a third difference and five spectral bands need as many
 RATE_HZ = 60.0  # of the observation

@@ -13,7 +13,7 @@ from trainables.core.config import ConfigError, build, require
 from trainables.core.threads import threads
 from trainables.critic.agent.spec import AGENT_TYPE
 from trainables.critic.spec import CRITIC_TYPE
-from trainables.data.config import EVALUATION_SPLITS, DataConfig
+from trainables.data.config import EVALUATION_SPLITS, UNSEEN_USERS, DataConfig
 from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.loading import load_splits
 from trainables.data.users import effective_users, largest_share
@@ -44,13 +44,14 @@ def evaluate(checkpoint: Path, split: str, seeds: Sequence[int]) -> EvaluationRe
         CheckpointError: The checkpoint cannot be used, or was trained on other data than the present ones.
         SamplingDivergedError: A generator's network returns NaN or infinity.
     """
-    require(split in EVALUATION_SPLITS, f"`split` in {{{', '.join(EVALUATION_SPLITS)}}}", f"split={split}")
+    known = (*EVALUATION_SPLITS, UNSEEN_USERS)
+    require(split in known, f"`split` in {{{', '.join(known)}}}", f"split={split}")
     require(0 < len(seeds) == len(set(seeds)), "`seeds` to be different, at least one", f"seeds={list(seeds)}")
     record = load_record(checkpoint)
     kind = record.get("kind")
     if kind not in TRAINABLES:
-        known = " or ".join(f"`{name}`" for name in TRAINABLES)
-        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {known}, but got {kind}")
+        kinds = " or ".join(f"`{name}`" for name in TRAINABLES)
+        raise CheckpointError(f"{checkpoint}: expected a checkpoint of kind {kinds}, but got {kind}")
     data_sha256 = load_splits(build(DataConfig, record["config"]["data"])).sha256
     require_same_data(checkpoint, record, data_sha256)
     with threads(1):

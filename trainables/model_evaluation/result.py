@@ -139,8 +139,15 @@ class EvaluationResult:
 
 
 def _plain(metrics: Mapping[str, JackknifeEstimate]) -> dict[str, Any]:
-    return {name: {"value": metric.value, "without": list(metric.without)} for name, metric in metrics.items()}
+    return {
+        name: {"value": metric.value, "without": list(metric.without), "draws": list(metric.draws)}
+        for name, metric in metrics.items()
+    }
 
 
 def _estimates(plain: Mapping[str, Any]) -> dict[str, JackknifeEstimate]:
-    return {name: JackknifeEstimate(float(one["value"]), tuple(one["without"])) for name, one in plain.items()}
+    """Return the metrics of a plain mapping; those of older versions are without the values of the draws."""
+    return {
+        name: JackknifeEstimate(float(one["value"]), tuple(one["without"]), tuple(one.get("draws", ())))
+        for name, one in plain.items()
+    }

@@ -31,7 +31,7 @@ class Metric(Generic[E]):
         title: Head of a table's column; empty: the name.
         symbol: In reports; empty: the title.
         digits: Decimal places.
-        range: Smallest and largest value that it can take; intervals are cut there.
+        range: Smallest and largest value that it can take; intervals stay inside.
         chance: The value of samples that cannot be distinguished; None where there is none.
         compute: The value, None where the evaluation has nothing to compute it from. No function: the training loop
             reports it itself.

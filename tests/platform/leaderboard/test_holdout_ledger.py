@@ -4,12 +4,23 @@ import fcntl
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, HoldoutSpentError, Ledger, LedgerError
+from platform.leaderboard.holdout_ledger import (
+    HOLDOUT,
+    LEDGER,
+    HoldoutEvaluation,
+    HoldoutSpentError,
+    Ledger,
+    LedgerError,
+)
+from platform.promotion.config import PromoteConfig
+from platform.study.config import FinalistsConfig
+from trainables.data.config import UNSEEN_USERS
 from trainables.eval.intervals.jackknife import JackknifeEstimate
 from trainables.model_evaluation import result
 from trainables.model_evaluation.result import EvaluationResult
@@ -58,6 +69,11 @@ def dies(path: Path, split: str, seeds: Sequence[int]) -> EvaluationResult:
     raise KeyboardInterrupt
 
 
+def counts(ledger: Ledger, folder: Path, *data: str) -> tuple[int, ...]:
+    """Models that are reserved on each data."""
+    return tuple(ledger.count(evaluation_of(folder, "any", one)) for one in data)
+
+
 def lines(ledger: Ledger) -> list[dict[str, Any]]:
     return [json.loads(line) for line in ledger.path.read_text().splitlines()]
 
@@ -92,7 +108,7 @@ def test_an_equal_evaluation_costs_nothing_and_returns_the_recorded_result(tmp_p
     first = ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
     assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
     assert Ledger(ledger.path, 0).evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
-    assert (len(evaluator.evaluated), ledger.count("d1")) == (1, 1)
+    assert (len(evaluator.evaluated), counts(ledger, tmp_path, "d1")[0]) == (1, 1)
 
 
 def test_a_result_of_other_code_is_computed_again_and_counted_once(
@@ -106,18 +122,68 @@ def test_a_result_of_other_code_is_computed_again_and_counted_once(
     ledger.path.write_text(f"{json.dumps(reserved)}\n{json.dumps(recorded)}\n")
     assert ledger.find(evaluation_of(tmp_path, "w1")) is None
     assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator) == first
-    assert (len(evaluator.evaluated), ledger.count("d1")) == (2, 1)
+    assert (len(evaluator.evaluated), counts(ledger, tmp_path, "d1")[0]) == (2, 1)
     monkeypatch.setattr(result, "code_sha256", lambda folder: "other")
     assert ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator).code_sha256 == "other"
     ledger.evaluate(evaluation_of(tmp_path, "w1"), evaluator)
-    assert (len(evaluator.evaluated), ledger.count("d1")) == (3, 1)
+    assert (len(evaluator.evaluated), counts(ledger, tmp_path, "d1")[0]) == (3, 1)
 
 
-def test_other_seeds_are_another_evaluation(tmp_path: Path) -> None:
+def test_other_noise_and_the_test_split_beside_it_are_another_result_of_one_model(tmp_path: Path) -> None:
+    ledger, evaluator = Ledger(tmp_path / LEDGER, 1), StubEvaluator()
+    one = evaluation_of(tmp_path, "w1")
+    for each in (one, replace(one, seeds=(2, 1)), replace(one, split=UNSEEN_USERS)):
+        ledger.evaluate(each, evaluator)
+        assert ledger.find(each) is not None
+    assert (len(evaluator.evaluated), counts(ledger, tmp_path, "d1")) == (3, (1,))
+    assert [entry["split"] for entry in lines(ledger) if entry["event"] == "look"] == [HOLDOUT, HOLDOUT, UNSEEN_USERS]
+
+
+def with_length(folder: Path, weights: str, steps: int) -> HoldoutEvaluation:
+    """Return an evaluation of a model of the embedded recordings in sequences of T steps, which are other data."""
+    path = checkpoint(folder, weights, f"T{steps}")
+    record = json.loads((path / RECORD).read_text())
+    config = {"data": {"canonical": {"sequence_length": steps}}}
+    (path / RECORD).write_text(json.dumps({**record, "config": config}))
+    return HoldoutEvaluation.of_checkpoint(path, (1,))
+
+
+def test_another_form_of_the_same_recordings_has_no_budget_of_its_own(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / LEDGER, 2)
-    for seeds in ((1, 2), (2, 1)):
-        ledger.evaluate(evaluation_of(tmp_path, "w1", seeds=seeds), StubEvaluator())
-    assert ledger.count("d1") == 2
+    for weights, steps in (("w1", 64), ("w2", 65)):
+        ledger.reserve(with_length(tmp_path, weights, steps))
+    third = with_length(tmp_path, "w3", 66)
+    assert ledger.count(third) == 2
+    with pytest.raises(HoldoutSpentError, match="< 2`, but got 2"):
+        ledger.reserve(third)
+
+
+def test_lines_of_older_versions_are_read_and_counted(tmp_path: Path) -> None:
+    """They have neither recordings nor split; those of the same data belong to the recordings of these."""
+    ledger, evaluator = Ledger(tmp_path / LEDGER, 9), StubEvaluator()
+    old = with_length(tmp_path, "w1", 64)
+    ledger.evaluate(old, evaluator)
+    stripped = [{k: v for k, v in e.items() if k not in ("recordings_sha256", "split")} for e in lines(ledger)]
+    ledger.path.write_text("".join(json.dumps(entry) + "\n" for entry in stripped))
+    assert ledger.find(old) is not None
+    assert ledger.count(old) == 1
+    assert ledger.count(with_length(tmp_path, "w2", 65)) == 0  # nothing ties the old line to these recordings yet
+    ledger.reserve(with_length(tmp_path, "w3", 64))
+    assert ledger.count(with_length(tmp_path, "w4", 65)) == 2
+
+
+def test_ten_sweeps_and_the_promotion_of_each_first_do_not_exhaust_the_default_budget(tmp_path: Path) -> None:
+    """At worst every finalist of each may be the best, and each promotion has new noise."""
+    finalists, promotion = FinalistsConfig(), PromoteConfig()
+    assert finalists.holdout_budget == promotion.holdout_budget
+    ledger = Ledger(tmp_path / LEDGER, promotion.holdout_budget)
+    for sweep in range(10):
+        for place in range(finalists.top):
+            ledger.reserve(evaluation_of(tmp_path, f"w{sweep}-{place}"))
+        first, champion = evaluation_of(tmp_path, f"w{sweep}-0"), evaluation_of(tmp_path, "w0-0")
+        for each in (first, champion):
+            ledger.reserve(replace(each, seeds=(sweep + 3,), split=UNSEEN_USERS))
+    assert counts(ledger, tmp_path, "d1") == (10 * finalists.top,)
 
 
 def test_the_same_weights_sampled_otherwise_are_another_evaluation(tmp_path: Path) -> None:
@@ -126,7 +192,7 @@ def test_the_same_weights_sampled_otherwise_are_another_evaluation(tmp_path: Pat
     (first.checkpoint / RECORD).write_text(json.dumps({**record, "config": {"steps": 50}}))
     for each in (first, evaluation_of(tmp_path, "w1")):
         ledger.evaluate(each, StubEvaluator())
-    assert ledger.count("d1") == 2
+    assert counts(ledger, tmp_path, "d1")[0] == 2
 
 
 def test_evaluations_are_limited_by_the_budget_and_other_data_have_their_own(tmp_path: Path) -> None:
@@ -135,21 +201,21 @@ def test_evaluations_are_limited_by_the_budget_and_other_data_have_their_own(tmp
         ledger.evaluate(evaluation_of(tmp_path, weights), evaluator)
     before = ledger.path.read_bytes()
     with pytest.raises(
-        HoldoutSpentError, match=r"holdout evaluations of these data < 2.*but got 2; record new users"
+        HoldoutSpentError, match=r"on the holdout users of these recordings < 2.*but got 2; record new users"
     ) as exc_info:
         ledger.evaluate(evaluation_of(tmp_path, "w3"), evaluator)
     assert "\n" not in str(exc_info.value)
     assert ledger.path.read_bytes() == before
     assert len(evaluator.evaluated) == 2
     ledger.evaluate(evaluation_of(tmp_path, "w3", data="d2"), evaluator)
-    assert (ledger.count("d1"), ledger.count("d2")) == (2, 1)
+    assert counts(ledger, tmp_path, "d1", "d2") == (2, 1)
 
 
 def test_an_evaluation_whose_process_died_counts_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / LEDGER, 1)
     with pytest.raises(KeyboardInterrupt):
         ledger.evaluate(evaluation_of(tmp_path, "w1"), dies)
-    assert ledger.count("d1") == 1
+    assert counts(ledger, tmp_path, "d1")[0] == 1
     with pytest.raises(HoldoutSpentError):
         ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator())
     ledger.evaluate(evaluation_of(tmp_path, "w1"), StubEvaluator())
@@ -163,7 +229,7 @@ def test_a_partial_line_is_ignored(tmp_path: Path, kept: int) -> None:
     whole = ledger.path.read_bytes()
     ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator())
     ledger.path.write_bytes(whole + ledger.path.read_bytes()[len(whole) :].splitlines(keepends=True)[0][:kept])
-    assert ledger.count("d1") == 1
+    assert counts(ledger, tmp_path, "d1")[0] == 1
     ledger.evaluate(evaluation_of(tmp_path, "w3"), StubEvaluator())
     assert [entry["event"] for entry in lines(ledger)] == ["look", "judgement", "look", "judgement"]
 
@@ -178,7 +244,7 @@ def test_any_other_damage_names_file_and_line(tmp_path: Path, damage: str) -> No
     first, second = ledger.path.read_text().splitlines()
     ledger.path.write_text(f"{first}\n{damage}\n{second}\n")
     for evaluate in (
-        lambda: ledger.count("d1"),
+        lambda: counts(ledger, tmp_path, "d1")[0],
         lambda: ledger.evaluate(evaluation_of(tmp_path, "w2"), StubEvaluator()),
     ):
         with pytest.raises(LedgerError, match=r"holdout\.jsonl, line 2: damaged") as exc_info:
@@ -212,7 +278,7 @@ def test_askers_side_by_side_share_one_budget(tmp_path: Path) -> None:
     names = [[f"w{i}-{j}" for j in range(10)] for i in range(3)]
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda mine: write_down_many(path, tmp_path, mine, 20), names))
-    assert len(lines(Ledger(path, 20))) == Ledger(path, 20).count("d1") == 20
+    assert len(lines(Ledger(path, 20))) == counts(Ledger(path, 20), tmp_path, "d1")[0] == 20
 
 
 def test_a_reservation_waits_for_the_lock_of_the_ledger(tmp_path: Path) -> None:
@@ -222,7 +288,7 @@ def test_a_reservation_waits_for_the_lock_of_the_ledger(tmp_path: Path) -> None:
         waiting = pool.submit(ledger.reserve, reserved)
         with pytest.raises(TimeoutError):
             waiting.result(timeout=0.3)
-        assert ledger.count("d1") == 0
+        assert counts(ledger, tmp_path, "d1")[0] == 0
         fcntl.flock(held, fcntl.LOCK_UN)
         waiting.result(timeout=30)
-    assert ledger.count("d1") == 1
+    assert counts(ledger, tmp_path, "d1")[0] == 1

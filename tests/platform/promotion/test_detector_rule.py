@@ -99,7 +99,7 @@ def test_a_figure_that_was_not_computed_is_not_kept() -> None:
 # as typed
 
 
-QUICK = ["eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+QUICK = ["eval_seeds=2", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
 LOOSE = [
     "detector.limits.fnr_at_fpr_worst_unseen=1",
     "detector.limits.fpr=1",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.distributions import IntDistribution
@@ -17,7 +18,7 @@ from trainables.core.config import build, plain, with_values
 from trainables.specs import TRAINABLES
 
 
-def sweep_of(name: str = "diffusion", trainable_seed: int = 0, **settings: bool | int) -> Sweep:
+def sweep_of(name: str = "diffusion", trainable_seed: int = 0, **settings: Any) -> Sweep:
     config = {**plain(TRAINABLES[name].config()), "seed": trainable_seed}
     return Sweep(TuneConfig(**settings), config, SPACES[TRAINABLES[name].space], ())
 

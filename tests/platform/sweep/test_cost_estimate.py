@@ -103,6 +103,7 @@ def test_the_plan_adds_up_what_the_trials_cost() -> None:
     assert plan.finalists_s == pytest.approx(
         3 * 3 * 4 * 2.0 / 3
     )  # three trials, three draws, two splits, two kinds of conditions
+    assert plan.promotion_s == pytest.approx(2 * 8 * 2 * 2.0)  # two sides, eight draws, two kinds of conditions
     assert plan.disk_bytes == 2 * 8 * 64 * 2**20
 
 
@@ -114,7 +115,7 @@ def test_the_disk_counts_what_each_further_worker_adds_to_a_checkpoint(workers: 
 
 
 def test_the_description_names_everything_that_decides() -> None:
-    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 5_000_000)
+    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 64.0, 5_000_000)
     lines = describe_plan(plan, sweep_of(12)).splitlines()
     text = dict(line.split(maxsplit=1) for line in lines if not line.strip().startswith("full"))
     assert text["searched"] == "optim.lr, model.base_channels, data.source"
@@ -123,6 +124,9 @@ def test_the_description_names_everything_that_decides() -> None:
     assert text["halving"] == "rungs at epochs 2, 6; one in 3 continues"
     assert text["time"] == "about 10:05; stopped at 20m"
     assert text["finalists"] == "top 3, each retrained with 0 and evaluated with 3 new seeds, about 1:05"
+    assert text["promotion"] == (
+        "8 draws of the noise for challenger and champion each, about 1:04; not part of the sweep"
+    )
     assert text["disk"] == "at most 5 MB of checkpoints, budget.disk=10GB"
     assert any(line.endswith("12 epochs, 384 to 12,768 steps, 1:05 to 1:01:40") for line in lines)
 
@@ -136,7 +140,7 @@ def test_the_description_names_everything_that_decides() -> None:
     ],
 )
 def test_the_plan_lists_the_baselines_that_are_left_out(left_out: tuple[dict[str, Any], ...], line: str) -> None:
-    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 5_000_000)
+    plan = Plan(8, 3, (65.0, 3700.0), (384, 12768), 605.0, 65.0, 64.0, 5_000_000)
     whole = sweep_of(12)
     narrowed = replace(whole, space=replace(SPACE, baselines=({"optim.lr": 1e-3},)), left_out=left_out)
     described = [text.split(maxsplit=1) for text in describe_plan(plan, narrowed).splitlines()]
@@ -156,6 +160,6 @@ def test_the_plan_lists_the_baselines_that_are_left_out(left_out: tuple[dict[str
 def test_the_plan_says_from_how_few_trials_a_sampler_learns(sampler: str, epochs: int, learns: str) -> None:
     sweep = sweep_of(epochs)
     sweep = replace(sweep, settings=replace(sweep.settings, sampler=sampler))
-    plan = Plan(10, 2, (1.0, 2.0), (1, 2), 3.0, 4.0, 5)
+    plan = Plan(10, 2, (1.0, 2.0), (1, 2), 3.0, 4.0, 5.0, 6)
     lines = [line.split(maxsplit=1) for line in describe_plan(plan, sweep).splitlines()]
     assert dict(lines).get("sampler", "") == learns

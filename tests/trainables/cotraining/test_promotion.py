@@ -20,7 +20,7 @@ from trainables.training.checkpoint import load_record
 
 published = partial(run, promote.COMMAND, promote.main)
 evaluated = partial(run, diffusion_eval.COMMAND, diffusion_eval.main)
-QUICK = ["split=validation", "eval_seeds=1", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
+QUICK = ["split=validation", "eval_seeds=2", "confidence=0.9", "latency.movements=8", "latency.repeats=6"]
 LOOSE = ["limits.auc_excess=1", "limits.memorised_share=1", "limits.precision=0", "limits.recall=0"]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainables.core.config import require
 from trainables.core.formatting import counted
-from trainables.data.canonical import Canonical
+from trainables.data.canonical import Canonical, concatenate
 from trainables.data.splits.parts import Kept
 from trainables.data.splits.statistics import Statistics
 from trainables.data.users import effective_users
@@ -42,9 +42,12 @@ class DataSplits:
     sha256: str
 
     def __getitem__(self, split: str) -> Canonical:
-        known = ", ".join(self.splits)
-        require(split in self.splits, f"`split` in {{{known}}}", f"split={split}", "a fold of users has no other")
-        return self.splits[split]
+        """Return the movements of a split, or of several whose names are joined by `+`, one after the other."""
+        known, parts = ", ".join(self.splits), split.split("+")
+        law, remedy = f"`split` in {{{known}}}", "a fold of users has no other"
+        require(all(part in self.splits for part in parts), law, f"split={split}", remedy)
+        found = [self.splits[part] for part in parts]
+        return found[0] if len(found) == 1 else concatenate(*found)
 
     def with_ends(self, ends: bool) -> "DataSplits":
         """Return the same for networks whose condition includes whether the first and the last step move, or not."""

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from trainables.core.config import plain, require, with_absolute_paths
+from trainables.core.config import digest, plain, require, with_absolute_paths
 from trainables.data.canonical import TENSORS, Canonical
 from trainables.data.config import DataConfig
 from trainables.data.readers.files import state_of
@@ -51,6 +51,23 @@ def load_splits(config: DataConfig) -> DataSplits:
     named = [f"{file.absolute()} {content}" for file, content in zip(before, contents, strict=True)]
     key = key_of(with_absolute_paths(plain(config)), named, code_sha256(CODE))
     return _mapped(prepared_set(key, functools.partial(_prepare, config, before)))
+
+
+def recordings_sha256(config: DataConfig) -> str:
+    """Return the hash of the recordings themselves: the readers and the contents of the files, in no order.
+
+    The canonical form, the cap on a user's rows and whatever else is done with the recordings is not in it.
+
+    Raises:
+        RecordingError: the files cannot be read.
+    """
+    readers = [source.reader for source in config.sources] or [config.source]
+    try:
+        contents = content_hashes(_states(config))
+    except OSError as error:
+        law = f"{error.filename}: cannot be read: {error.strerror}"
+        raise RecordingError(f"{law}; check that it is there and that you may read it") from error
+    return digest({"readers": sorted(set(readers)), "contents": sorted(set(contents))})
 
 
 def _prepare(config: DataConfig, before: States, writer: Writer) -> Mapping[str, Any]:

@@ -13,6 +13,20 @@ where a tenth of their variance is their group's (0.947 and 0.936 with eight gro
 Two metrics over the same rows are compared by the difference of their jackknives, group by group: what makes a group
 hard for both cancels.
 
+A metric that is the mean over R draws (of a sampler's noise, of bots) also varies by them, which the jackknife misses
+where something was fitted to each draw: it holds the fit. With s^2 the variance of the draws' values, of a difference
+that of the draws' differences, and two independent variances of G - 1 and R - 1 degrees of freedom,
+
+    se^2 = se_J^2 + s^2 / R        df = se^4 / (se_J^4 / (G - 1) + (s^2 / R)^2 / (R - 1))
+
+What the rows of one draw vary by is in both terms, so that the interval is rather too wide. One draw has no variance.
+
+A metric between two ends a < b has its interval on the logit scale, inside of them, where it lies inside itself:
+
+    p = (theta - a) / (b - a)        expit(logit(p) ± t_df se / ((b - a) p (1 - p)))        scaled back to a ... b
+
+by the delta method. A metric at an end, or with one end alone, keeps theta ± t se, cut at the ends.
+
 A metric that is measured in K strata with groups of their own, by a fit of its own in each (folds of users, each with
 its model), is the mean over strata. What is left out of one stratum leaves the others as they are, so
 
@@ -22,7 +36,9 @@ with the strata as they are: what the fits have in common, such as training user
 
 References: The Jackknife Estimate of Variance (Efron & Stein, 1981), doi:10.1214/aos/1176345462. Leverage, Influence,
 and the Jackknife in Clustered Regression Models (MacKinnon, Nielsen & Webb, 2022), estimator CV3J, arXiv:2205.03288.
-Introduction to Variance Estimation (Wolter, 2007), chapter 4, "Usage in Stratified Sampling".
+Introduction to Variance Estimation (Wolter, 2007), chapter 4, "Usage in Stratified Sampling". An Approximate
+Distribution of Estimates of Variance Components (Satterthwaite, 1946), doi:10.2307/3002019. Interval Estimation for a
+Proportion Using Logit and the Delta Method: Categorical Data Analysis (Agresti, 2013), section 1.4 and 16.1.
 """
 
 import math
@@ -41,21 +57,30 @@ Statistic = Callable[[Indices], float]
 
 @dataclass(frozen=True)
 class JackknifeEstimate:
-    """Metric over all rows, and without the rows of each group in turn."""
+    """Metric over all rows, and without the rows of each group in turn.
+
+    Attributes:
+        draws: Of a mean over several draws the value of each; empty where the draws' variance is not known.
+    """
 
     value: float
     without: tuple[float, ...]
+    draws: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Metric with its standard error and a confidence interval by Student's t of `df` degrees of freedom."""
+    """Metric with its standard error and a confidence interval by Student's t of `df` degrees of freedom.
+
+    Attributes:
+        df: Not whole where the variance over draws is added (Satterthwaite).
+    """
 
     value: float
     se: float
     low: float
     high: float
-    df: int
+    df: float
 
 
 def jackknife(statistic: Statistic, owners: Sequence[str], groups: Sequence[str]) -> JackknifeEstimate:
@@ -69,22 +94,29 @@ def jackknife(statistic: Statistic, owners: Sequence[str], groups: Sequence[str]
 
 
 def mean(metrics: Sequence[JackknifeEstimate]) -> JackknifeEstimate:
-    """Return the mean of metrics over the same groups, as over several seeds."""
+    """Return the mean of one metric over draws, as over several seeds; raises ValueError for different groups."""
     values, without = _tables(metrics)
-    return JackknifeEstimate(float(values.mean()), tuple(without.mean(axis=0).tolist()))
+    return JackknifeEstimate(float(values.mean()), tuple(without.mean(axis=0).tolist()), tuple(values.tolist()))
 
 
 def weighted_sum(metrics: Sequence[JackknifeEstimate], weights: Sequence[float]) -> JackknifeEstimate:
-    """Return sum_k w_k metric_k, group by group; raises ValueError for metrics over different groups."""
+    """Return sum_k w_k metric_k, group by group and draw by draw; the draws' values only where all have as many.
+
+    Raises ValueError for metrics over different groups.
+    """
     values, without = _tables(metrics)
     w = np.asarray(weights, dtype=np.float64)
-    return JackknifeEstimate(float(w @ values), tuple((w @ without).tolist()))
+    paired = len({len(metric.draws) for metric in metrics}) == 1
+    draws = w @ np.array([metric.draws for metric in metrics], dtype=np.float64) if paired else np.zeros(0)
+    return JackknifeEstimate(float(w @ values), tuple((w @ without).tolist()), tuple(draws.tolist()))
 
 
 def difference(a: JackknifeEstimate, b: JackknifeEstimate) -> JackknifeEstimate:
-    """Return a - b, group by group: paired, for metrics over the same rows. Raises ValueError for different groups."""
-    values, without = _tables([a, b])
-    return JackknifeEstimate(float(values[0] - values[1]), tuple((without[0] - without[1]).tolist()))
+    """Return a - b, paired by group and by draw, for metrics over the same rows.
+
+    Draws with independent noise may be paired in any order. Raises ValueError for different groups.
+    """
+    return weighted_sum([a, b], [1.0, -1.0])
 
 
 def interval(
@@ -93,7 +125,7 @@ def interval(
     """Return the metric with its standard error and two-sided interval.
 
     Args:
-        within: Smallest and largest value that the metric can take; the interval is cut there.
+        within: Smallest and largest value that the metric can take; the interval stays inside.
 
     Raises ValueError unless `0 < confidence < 1`, and for fewer than two groups.
     """
@@ -107,7 +139,7 @@ def over_strata(
 
     Args:
         metrics: The metric in each stratum, with and without each of the groups there.
-        within: Smallest and largest value that the metric can take; the interval is cut there.
+        within: Smallest and largest value that the metric can take; the interval stays inside.
 
     Raises ValueError unless `0 < confidence < 1`, for no stratum, and for one with fewer than two groups.
     """
@@ -117,25 +149,52 @@ def over_strata(
         raise ValueError(f"expected `0 < confidence < 1`, but got confidence={confidence}")
     if not metrics:
         raise ValueError("expected `strata >= 1`, but got 0")
-    variance = sum(float((_deviations([metric]) ** 2).sum()) for metric in metrics)
-    value, se = float(np.mean([metric.value for metric in metrics])), math.sqrt(variance) / len(metrics)
-    df = sum(len(metric.without) for metric in metrics) - len(metrics)
-    reach = float(stdtrit(df, (1 + confidence) / 2)) * se
-    return Interval(value, se, max(value - reach, within[0]), min(value + reach, within[1]), df)
+    variance, df = _variance(metrics)
+    value, se = float(np.mean([metric.value for metric in metrics])), math.sqrt(variance)
+    low, high = _ends(value, se, float(stdtrit(df, (1 + confidence) / 2)), within)
+    return Interval(value, se, low, high, df)
+
+
+def _variance(metrics: Sequence[JackknifeEstimate]) -> tuple[float, float]:
+    """Return the variance of the mean over strata, over groups and over draws, and its degrees of freedom."""
+    strata = len(metrics)
+    groups = sum(float((_deviations([metric]) ** 2).sum()) for metric in metrics) / strata**2
+    df_groups = sum(len(metric.without) for metric in metrics) - strata
+    several = [np.array(metric.draws, dtype=np.float64) for metric in metrics if len(metric.draws) > 1]
+    draws = sum(float(of.var(ddof=1)) / len(of) for of in several) / strata**2
+    if not draws > 0:
+        return groups, df_groups
+    df_draws = sum(map(len, several)) - len(several)
+    return groups + draws, (groups + draws) ** 2 / (groups**2 / df_groups + draws**2 / df_draws)
+
+
+def _ends(value: float, se: float, t: float, within: tuple[float, float]) -> tuple[float, float]:
+    """Return the ends of an interval: on the logit scale between two finite ends, else cut at the range."""
+    from scipy.special import expit, logit
+
+    low, high = within
+    if not (low < value < high and math.isfinite(high - low)):
+        return max(value - t * se, low), min(value + t * se, high)
+    share = (value - low) / (high - low)
+    reach = t * se / ((high - low) * share * (1 - share))
+    ends = [low + (high - low) * float(expit(logit(share) + sign * reach)) for sign in (-1, 1)]
+    return ends[0], ends[1]
 
 
 def probability_best(metrics: Sequence[JackknifeEstimate], seed: int) -> tuple[float, ...]:
     """Return the probability that each metric is the smallest, given their joint distribution.
 
-    The share of draws in which it is, from the multivariate t about the metrics, with the jackknife's covariances as
-    its scale and G - 1 degrees of freedom; ties are shared. Metrics over the same rows are correlated, so that
-    overlapping intervals may still leave no doubt. Raises ValueError for different groups, and fewer than two.
+    The share of draws in which it is, from the multivariate t about the metrics, with the covariances over groups and,
+    where all have the same number of draws, over these as its scale and G - 1 degrees of freedom; ties are shared.
+    Metrics over the same rows are correlated, so that overlapping intervals may still leave no doubt. Raises ValueError
+    for different groups, and fewer than two.
 
     References: Multivariate t Distributions and Their Applications (Kotz & Nadarajah, 2004), section 1.1.
     """
     values, deviations = _tables(metrics)[0], _deviations(metrics)
     rng, groups = np.random.default_rng(seed), deviations.shape[1]
-    normal = deviations @ rng.standard_normal((groups, DRAWS))  # covariance: deviations deviations'
+    deviations = np.hstack([deviations, _draw_deviations(metrics)])
+    normal = deviations @ rng.standard_normal((deviations.shape[1], DRAWS))  # covariance: deviations deviations'
     draws = values[:, None] + normal / np.sqrt(rng.chisquare(groups - 1, DRAWS) / (groups - 1))
     smallest = draws == draws.min(axis=0)
     return tuple((smallest / smallest.sum(axis=0)).mean(axis=1).tolist())
@@ -158,3 +217,13 @@ def _deviations(metrics: Sequence[JackknifeEstimate]) -> npt.NDArray[np.float64]
         raise ValueError(f"expected `groups >= 2` for a standard error, but got {groups}")
     deviations: npt.NDArray[np.float64] = without - without.mean(axis=1, keepdims=True)
     return deviations * math.sqrt((groups - 1) / groups)
+
+
+def _draw_deviations(metrics: Sequence[JackknifeEstimate]) -> npt.NDArray[np.float64]:
+    """Return D [K, R] with D D' the covariance of the means over draws; R is 0 where these cannot be paired."""
+    counts = {len(metric.draws) for metric in metrics}
+    if len(counts) != 1 or min(counts) < 2:
+        return np.zeros((len(metrics), 0))
+    draws = np.array([metric.draws for metric in metrics], dtype=np.float64)
+    deviations: npt.NDArray[np.float64] = draws - draws.mean(axis=1, keepdims=True)
+    return deviations / math.sqrt(draws.shape[1] * (draws.shape[1] - 1))

@@ -1,6 +1,7 @@
 """The jackknife over groups: exact where theory is, correct coverage, and paired where rows are shared."""
 
 import math
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -82,16 +83,79 @@ def test_intervals_have_their_nominal_coverage() -> None:
     assert 0.914 < np.mean([each.low <= 0.0 <= each.high for each in found]) < 0.958
 
 
-def test_an_interval_ends_where_the_values_of_the_metric_end() -> None:
-    """Values of a share near 1: Student's t reaches beyond it, the interval does not."""
+def test_an_interval_stays_inside_the_range_of_the_metric() -> None:
+    """Values of a share near 1: Student's t reaches beyond it, the interval on the logit scale does not."""
     estimate = JackknifeEstimate(0.9, (0.4, 0.95, 0.97))
-    whole, cut = interval(estimate), interval(estimate, within=(0.0, 1.0))
+    whole, inside = interval(estimate), interval(estimate, within=(0.0, 1.0))
     assert whole.low < 0.0
     assert whole.high > 1.0
-    assert (cut.low, cut.high) == (0.0, 1.0)
-    assert (cut.value, cut.se, cut.df) == (whole.value, whole.se, whole.df)
-    narrow = JackknifeEstimate(0.9, (0.89, 0.9, 0.91))
-    assert interval(narrow, within=(0.0, 1.0)) == interval(narrow)
+    assert 0.0 <= inside.low < 0.9 < inside.high <= 1.0
+    assert (inside.value, inside.se, inside.df) == (whole.value, whole.se, whole.df)
+
+
+def test_the_logit_interval_is_the_delta_method() -> None:
+    found = interval(JackknifeEstimate(0.8, (0.7, 0.82, 0.83, 0.85)), within=(-1.0, 1.0))
+    share, t = 0.9, 3.182446305284263  # Student's t, 3 degrees of freedom, 97.5 % quantile
+    reach = t * found.se / 2 / (share * (1 - share))
+    ends = [2 / (1 + math.exp(-(math.log(share / (1 - share)) + sign * reach))) - 1 for sign in (-1, 1)]
+    assert [found.low, found.high] == pytest.approx(ends)
+
+
+@pytest.mark.parametrize("within", [(0.0, math.inf), (0.0, 0.1), (0.1, 1.0)])
+def test_a_metric_with_one_end_or_at_an_end_is_cut(within: tuple[float, float]) -> None:
+    estimate = JackknifeEstimate(0.1, (0.0, 0.1, 0.3))
+    whole, cut = interval(estimate), interval(estimate, within=within)
+    assert (cut.low, cut.high) == (max(whole.low, within[0]), min(whole.high, within[1]))
+
+
+@pytest.mark.parametrize("truth", [0.5, 0.85, 0.95])
+def test_intervals_of_a_share_cover_it_and_those_of_students_t_leave_the_range(truth: float) -> None:
+    """20 users of 12 rows whose own shares are beta distributed, intra-user correlation 0.05.
+
+    Over 3,000 samples the coverage was 0.950 to 0.961; 0.95 less 4 s.d. of 1,000 samples is 0.922 (false failure 3e-5).
+    """
+    rng, found = np.random.default_rng(8), []
+    for _ in range(1000):
+        hits = rng.binomial(12, rng.beta(19 * truth, 19 * (1 - truth), 20))
+        found.append(JackknifeEstimate(hits.sum() / 240, tuple(((hits.sum() - hits) / 228).tolist())))
+    inside = [interval(each, within=(0.0, 1.0)) for each in found]
+    assert np.mean([each.low <= truth <= each.high for each in inside]) > 0.922
+    assert all(0.0 <= each.low <= each.high <= 1.0 for each in inside)
+    assert any(interval(each).high > 1.0 for each in found) == (truth == 0.95)
+
+
+# draws
+
+
+def test_the_variance_over_draws_is_added_with_satterthwaites_degrees_of_freedom() -> None:
+    figure = JackknifeEstimate(0.6, (0.55, 0.62, 0.61, 0.7), draws=(0.5, 0.6, 0.65, 0.65, 0.6))
+    groups = interval(replace(figure, draws=())).se ** 2
+    centre = sum(figure.draws) / 5
+    draws = sum((value - centre) ** 2 for value in figure.draws) / 4 / 5
+    found = interval(figure)
+    assert found.se**2 == pytest.approx(groups + draws)
+    assert found.df == pytest.approx((groups + draws) ** 2 / (groups**2 / 3 + draws**2 / 4))
+
+
+def test_one_draw_and_equal_draws_have_no_variance() -> None:
+    figure = JackknifeEstimate(0.6, (0.55, 0.62, 0.61, 0.7))
+    for draws in ((0.6,), (0.6, 0.6, 0.6)):
+        assert interval(replace(figure, draws=draws)) == interval(figure)
+
+
+def test_a_difference_is_paired_by_draw_and_keeps_none_of_unequal_numbers() -> None:
+    a, b = (JackknifeEstimate(value, (value, value), (value, value + 1, value - 1)) for value in (2.0, 1.0))
+    assert difference(a, b) == JackknifeEstimate(1.0, (1.0, 1.0), (1.0, 1.0, 1.0))
+    assert difference(a, replace(b, draws=(1.0,))).draws == ()
+
+
+def test_the_probability_to_be_the_best_rests_on_the_draws_too() -> None:
+    """Without users' differences only the draws leave a doubt; 20,000 samples, 4 s.d. = 0.014."""
+    a = JackknifeEstimate(0.0, (0.0,) * 8, (-1.0, 1.0, -1.0, 1.0))
+    b = JackknifeEstimate(0.2, (0.2,) * 8, (1.2, -0.8, 1.2, -0.8))
+    assert probability_best([replace(a, draws=()), replace(b, draws=())], seed=0) == (1.0, 0.0)
+    se = math.sqrt(np.var([-2.2, 1.8, -2.2, 1.8], ddof=1) / 4)
+    assert probability_best([a, b], seed=0)[0] == pytest.approx(stats.t.cdf(0.2 / se, 7), abs=0.015)
 
 
 def test_intervals_that_assume_independent_rows_do_not() -> None:
@@ -118,7 +182,7 @@ def test_group_effects_of_both_cancel_in_their_difference() -> None:
 
 def test_the_mean_over_seeds_is_taken_group_by_group() -> None:
     assert mean([JackknifeEstimate(1.0, (2.0, 4.0)), JackknifeEstimate(3.0, (4.0, 8.0))]) == JackknifeEstimate(
-        2.0, (3.0, 6.0)
+        2.0, (3.0, 6.0), draws=(1.0, 3.0)
     )
 
 
@@ -182,7 +246,7 @@ def test_the_mean_over_strata_adds_the_variances_of_its_parts() -> None:
     assert found.se == pytest.approx(math.sqrt(first.se**2 + second.se**2) / 2, rel=1e-12)
     assert found.df == 3 + 4 - 2
     assert found.high - found.value == pytest.approx(2.015048373333024 * found.se)  # Student's t, 5 df, 95 % quantile
-    assert over_strata(parts, within=(0.35, 0.45)).low == 0.35
+    assert over_strata(parts, within=(0.35, 0.45)).low > 0.35
 
 
 def test_one_stratum_is_the_jackknife() -> None:
