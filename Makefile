@@ -81,6 +81,7 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## 1 h, 1 GB more ## speed: training
 	$(RUN) -m benchmarks.search_quality --output results/bench/search_quality.json
 	$(RUN) -m benchmarks.critic --output results/bench/critic.json
 	$(RUN) -m benchmarks.cotraining --output results/bench/cotraining.json
+	$(RUN) -m benchmarks.generator_sampling --output results/bench/generator_sampling.json
 	$(RUN) -m benchmarks.detector_scoring --output results/bench/detector_scoring.json
 	$(RUN) -m benchmarks.reach_environment --output results/bench/reach_environment.json
 	$(RUN) -m benchmarks.serving --output results/bench/serving.json

@@ -343,7 +343,8 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m benchmarks.ablations contrastive --steps 600": HOURS,
     "python -m benchmarks.ablations contrastive-cost --seeds 1 --steps 600": HOURS,
     "python -m benchmarks.ablations training --steps 600": HOURS,
-    "python -m benchmarks.ablations pixel-grid --recordings TABLE --sources cursory freihaut_click --set data.rows_per_user=20": HOURS,
+    "python -m benchmarks.ablations pixel-grid --recordings TABLE --sources cursory freihaut_click "
+    "--set data.rows_per_user=20": HOURS,
     "python -m benchmarks.autoencoder": HOURS,
     "python -m benchmarks.physical": HOURS,
     "python -m benchmarks.model_per_source PART --recordings TABLE --out FOLDER": HOURS,
