@@ -131,8 +131,9 @@ def table(rows: Sequence[Sequence[Row]], floors: Mapping[str, float], selector_h
         "effective candidates": [f"{np.mean([row.effective for row in each]):.2f}" for each in rows],
         "network calls per movement": [f"{np.mean([row.calls for row in each]):g}" for each in rows],
     }
-    empty = " | " * (len(rows) - 1)
-    return "\n".join([*lines, *(f"| {name} | | {' | '.join(cells)} | {empty}|" for name, cells in plain.items())])
+    empty = [""] * (len(rows) - 1)  # they have no difference
+    lines += [f"| {' | '.join([name, '', *cells, *empty])} |" for name, cells in plain.items()]
+    return "\n".join(lines)
 
 
 def shown(estimates: Sequence[JackknifeEstimate], digits: int) -> str:

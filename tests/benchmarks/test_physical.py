@@ -3,8 +3,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
+from scipy import special, stats
 
 from benchmarks.physical import EvaluationRow, fit, sampler, table, unfitted, variance_intervals
 from trainables.data.splits.loading import load_splits
@@ -42,7 +44,11 @@ def test_shares_of_variance_have_intervals_over_users() -> None:
     values = torch.stack([own + noise[:, 0], noise[:, 1]], dim=1)
     found = variance_intervals(values, noise[:, 2:], users, ("user", "neither"))
     assert found["user"]["user"]["low"] > found["neither"]["user"]["high"]
-    assert found["neither"]["user"]["low"] == 0.0
+    assert 0.0 < found["neither"]["user"]["low"] < 0.001  # on the logit scale, which ends at 0 without reaching it
+    for one in (found["user"]["user"], found["neither"]["user"]):
+        spread = stats.t.ppf(0.975, one["df"]) * one["se"] / (one["value"] * (1 - one["value"]))
+        ends = special.expit([special.logit(one["value"]) - spread, special.logit(one["value"]) + spread])
+        assert [one["low"], one["high"]] == pytest.approx(ends.tolist(), rel=1e-9)
 
 
 def test_the_table_shows_each_interval_and_difference() -> None:

@@ -69,6 +69,7 @@ def test_several_trainings_give_means_with_intervals_over_users_and_trainings_an
     assert mmd[4].startswith("-0.0500 [-0.0500, -0.0500]")
     assert over_users_and_seeds(paired).se == pytest.approx(0.0, abs=1e-9)
     assert printed[-1].split(" | ")[2:4] == ["2", "8"]
+    assert {line.count("|") for line in printed} == {6}  # metric, floor, two numbers of candidates, their difference
 
 
 def test_checkpoints_whose_ratios_have_other_columns_are_refused(

@@ -210,7 +210,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.promote list"),
     Run("python -m platform.promote list registry=registry-detector"),
     Run("python -m docs.generate.movements CHECKPOINT", "--output movements.png"),
-    Run("python -m benchmarks.decisions", "--decisions 4 --intervals 10"),
+    Run("python -m benchmarks.decisions --decisions 400", "--decisions 4 --intervals 10"),
     Run("python -m benchmarks.contrastive", "--repeats 1 --batch 12 --base 16"),
     Run("python -m benchmarks.solver_error CHECKPOINT", "--rows 2"),
     Run("python -m platform.selector ckpt=CHECKPOINT", "ratio.samples=1 ratio.trees=3 ratio.folds=2"),

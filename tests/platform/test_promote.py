@@ -39,7 +39,7 @@ FREE = ["margins.memorised_share=1", "margins.latency_ratio=100"]
 
 def trained(folder: Path, steps: int, seed: int = 0) -> Path:
     """A checkpoint of a diffusion that was trained for some steps."""
-    evaluated = EvaluationConfig(movements=120, probes=("features",))
+    evaluated = EvaluationConfig(movements=200, probes=("features",))
     config = DiffusionConfig(
         seed=seed,
         epochs=1,
@@ -326,7 +326,9 @@ def test_wrong_input_is_one_line_and_leaves_nothing(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"rows": 3}', '{"rows": [{"trial": 1}]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "3", "[[1, 2]]", '{"rows": 3}', '{"rows": [{"trial": 1}]}', '{"rows": [], "retraining": 1}']
+)
 def test_a_leaderboard_that_cannot_be_read_is_one_line(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

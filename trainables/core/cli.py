@@ -225,7 +225,8 @@ def _check_group(override: Override) -> None:
     key = str(override.key_or_group)
     choices = files_of(key)
     if override.value() not in choices:
-        raise ConfigError(f"expected `{key}` in {{{', '.join(choices)}}}, but got {override.input_line}")
+        remedy = f"choose one, or set a key of the group, as {key}.KEY=value"
+        raise ConfigError(f"expected `{key}` in {{{', '.join(choices)}}}, but got {override.input_line}; {remedy}")
 
 
 def _check_key(override: Override, known: Mapping[str, Any]) -> None:

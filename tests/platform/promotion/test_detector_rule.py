@@ -12,6 +12,7 @@ from platform.promotion.detector_rule import DetectorLimitsConfig, DetectorMargi
 from platform.promotion.latency import Latency
 from platform.promotion.rule import LATENCY, decide
 from trainables.core.cli import WRONG_INPUT, run
+from trainables.data.config import UNSEEN_USERS
 from trainables.detector.config import DetectorConfig, DetectorModelConfig, NegativesConfig
 from trainables.detector.spec import DETECTOR
 from trainables.detector.train import epochs
@@ -158,7 +159,7 @@ def test_a_better_detector_becomes_champion_among_detectors(
     assert (published["challenger"]["kind"], published["challenger"]["trial"], published["data"]["split"]) == (
         "detector",
         3,
-        "holdout",
+        UNSEEN_USERS,
     )
     assert VAL_FNR_WORST_UNSEEN in published["reason"]
     capsys.readouterr()

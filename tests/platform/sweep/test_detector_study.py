@@ -140,8 +140,11 @@ def test_the_end_of_a_sweep_prints_detector_metrics(
         assert any(name in line and value in line for line in after), name
     assert "(floor)" not in printed
     assert "Leaderboard on 3 new seeds of the bots" in printed
-    assert "re-evaluating 2 finalist(s) on the holdout split with 3 new seed(s) of the bots each" in printed
+    for finalists_on in ("2 finalist(s) on the validation split", "1 finalist(s) on the holdout split"):
+        assert f"re-evaluating {finalists_on} with 3 new seed(s) of the bots each" in printed
     assert f"platform.evaluate ckpt={tmp_path}/0.25/checkpoint_000000" in printed
+    rows_of = json.loads((tmp_path / "mine" / "leaderboard.json").read_text())["rows"]
+    assert [(row["trial"], row["holdout"] is None) for row in rows_of] == [(1, False), (0, True)]  # hardly the best
     [(checkpoint, evaluation)] = drawn
     assert (checkpoint.parent.name, evaluation and evaluation.checkpoint_sha256) == ("0.25", "0.25")
     assert (tmp_path / "mine" / "pictures" / "learning_curves.png").stat().st_size > 0
@@ -183,7 +186,8 @@ def test_the_report_shows_detector_metrics(
     page = (tmp_path / "mine" / "report.html").read_text()
     page = page[page.rindex("<body>") :]
     for words in (
-        "worst FNR 0.220 (search estimate)",
+        "The best is trial 1, worst FNR 0.250 [",
+        "with new bots (the search's own, optimistic estimate: 0.220)",
         "worst FNR,<br>new bots",
         "evaluated again with new bots",
         "Scores of the best",

@@ -419,7 +419,7 @@ def test_an_override_without_a_key_or_a_value_is_refused(capsys: pytest.CaptureF
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("budget", "3"),
+        ("finalists", "3"),
         ("trainable.model", "null"),
         ("trainable.contrastive", "choice(1,2)"),
         ("trainable.contrastive", "{weight: 0.1}"),
@@ -427,6 +427,14 @@ def test_an_override_without_a_key_or_a_value_is_refused(capsys: pytest.CaptureF
 )
 def test_a_group_of_keys_takes_no_value(capsys: pytest.CaptureFixture[str], key: str, value: str) -> None:
     assert f"the group of keys {key};" in complaint(capsys, [f"{key}={value}"])
+
+
+def test_a_group_of_keys_with_presets_takes_one_of_them_or_a_value_of_a_key(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    line = complaint(capsys, ["budget=3"])
+    assert "expected `budget` in {overnight, quick, standard}, but got budget=3; " in line
+    assert "as budget.KEY=value" in line
 
 
 def test_one_wrong_override_among_right_ones_is_reported(capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,9 +23,8 @@ class EvaluationConfig:
     probes: Annotated[tuple[Annotated[str, Choice(HEADLINE_PROBES)], ...], Length()] = HEADLINE_PROBES
     folds: Annotated[int, Range(ge=2)] = 5  # folds of the probes' cross-validation
     seed: AnyInt = 20240  # seed of rows and folds: common to all trials of a study
-    noise_seed: AnyInt | None = (
-        None  # seed of the samples' noise, which differs between trials of a sweep; null: `seed`
-    )
+    # seed of the samples' noise, which differs between trials of a sweep; null: `seed`
+    noise_seed: AnyInt | None = None
 
     def __post_init__(self) -> None:
         check(self)

@@ -52,9 +52,8 @@ class ReweightConfig:
     # checkpoint folder of a diffusion of the same data with a selector; empty: every movement counts alike
     checkpoint: str = ""
     strength: NonNegativeFloat = 1.0  # power of the ratio; 0: every movement counts alike
-    max_weight: Annotated[float, Range(gt=1, lt=1e6)] = (
-        5.0  # largest weight, and 1 over the smallest, before their mean
-    )
+    # largest weight, and 1 over the smallest, before they are divided by their mean
+    max_weight: Annotated[float, Range(gt=1, lt=1e6)] = 5.0
 
     def __post_init__(self) -> None:
         check(self)
