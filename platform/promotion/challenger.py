@@ -135,13 +135,7 @@ def _row(file: Path, trial: int) -> dict[str, Any]:
     except FileNotFoundError:
         remedy = f"run `python -m platform.tune study_name={file.parent.name}` to its end, or give ckpt=FOLDER"
         raise ConfigError(f"{file}: no such file; {remedy}") from None
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-    ) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file}: not a readable leaderboard ({error!r}); run the sweep's command again") from None
     chosen = [row for row in rows if trial in (FIRST, row["trial"])]
     if not chosen:
