@@ -94,5 +94,5 @@ def study_record(sweep: Sweep, data: DataSplits) -> dict[str, Any]:
 
 def _print_data(console: Console, data: DataSplits) -> None:
     console.print("Data", style="bold")
-    console.print("  " + data.table().replace("\n", "\n  "), highlight=False)
+    console.print("  " + data.table().replace("\n", "\n  "), highlight=False, soft_wrap=True)
     console.print(f"  sha256 {data.sha256[:16]}", highlight=False)
