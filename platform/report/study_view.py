@@ -25,7 +25,7 @@ from platform.study.ranking import (
     ranking,
     shown_trials,
 )
-from platform.study.resume import history, predecessors, requeued, resumed_from, trial_folder
+from platform.study.resume import PRIOR, history, predecessors, requeued, resumed_from, trial_folder
 from trainables.core.config import ConfigError, require
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
@@ -35,8 +35,9 @@ from trainables.training.metric import MetricSet
 
 SUMMARY = "summary.json"
 REPORT = "report.html"
-STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING")
-"""Optuna's trial states, and that of a trial that will be resumed; in the order of tables."""
+PRIOR_STATE = "PRIOR"
+STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING", PRIOR_STATE)
+"""Optuna's trial states, those of a trial that will be resumed and of another study's; in the order of tables."""
 
 Board = Mapping[str, Any]
 
@@ -111,7 +112,7 @@ def _json(file: Path) -> Any:
 
 def state_of(trial: FrozenTrial) -> str:
     """Return the state of a trial, one of `STATES`."""
-    return INTERRUPTED if requeued(trial) else trial.state.name
+    return INTERRUPTED if requeued(trial) else PRIOR_STATE if PRIOR in trial.user_attrs else trial.state.name
 
 
 def trial_of(shown: StudyView, number: int) -> FrozenTrial:

@@ -53,7 +53,7 @@ def test_tpe_samples_conditional_parameters_jointly_with_the_others(tmp_path: Pa
     driver = with_trials(tmp_path, "tpe", 30)
     assert jointly(driver) == set(RANKING.parameters)
     assert sampled_independently("tpe", RANKING) == ()
-    driver.study.sampler = make_sampler("tpe", 0, 0, conditional=False)
+    driver.study.sampler = make_sampler("tpe", 0, 0)
     assert jointly(driver) == set(RANKING.parameters) - {TEMPERATURE, MARGIN}
 
 
