@@ -39,6 +39,9 @@ PRIOR_STATE = "PRIOR"
 STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING", PRIOR_STATE)
 """Optuna's trial states, those of a trial that will be resumed and of another study's; in the order of tables."""
 
+BOARD_KEYS = frozenset({"rows", "noise_seeds", "holdout"})  # of a leaderboard
+ROW_KEYS = frozenset({"trial", "params", "searched", "validation", "holdout", "probability_best"})  # of its rows
+
 Board = Mapping[str, Any]
 
 
@@ -86,7 +89,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         ConfigError: the study was not made by a sweep, or a file is damaged.
     """
     objectives, metric_set = objectives_of(study), metric_set_of(study)
-    board = _json(folder / LEADERBOARD)
+    board = _board(folder / LEADERBOARD)
     reference = (board or _json(folder / SUMMARY) or {}).get("reference")
     return StudyView(
         study,
@@ -98,6 +101,19 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         current_names(study.user_attrs).get(SCHEDULER_METRIC, next(iter(objectives[0].terms))),
         board,
         Reference.from_json(reference) if reference and "no_difference" in reference else None,
+    )
+
+
+def _board(file: Path) -> Board | None:
+    """Return the leaderboard of a file; None where there is no file."""
+    board = _json(file)
+    rows = board.get("rows") if isinstance(board, dict) else None
+    complete = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= ROW_KEYS for row in rows)
+    if board is None or (complete and board.keys() >= BOARD_KEYS):
+        return board
+    raise ConfigError(
+        f"{file}: expected a leaderboard with {', '.join(sorted(BOARD_KEYS))}, but its content is another; "
+        "delete it and run the sweep's command again"
     )
 
 

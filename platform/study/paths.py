@@ -17,13 +17,11 @@ class StudyInFolder(optuna.Study):
 
     Attributes:
         folder: Absolute path; its driver runs there, and all paths of its trials are relative to it.
-        storage: Where the study is stored.
     """
 
     def __init__(self, study_name: str, storage: Any, folder: Path) -> None:
         super().__init__(study_name, storage)
         self.folder = folder.absolute()
-        self.storage = storage
 
 
 def folder_of(study: optuna.Study) -> Path | None:

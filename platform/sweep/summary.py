@@ -15,7 +15,6 @@ from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT
 from platform.report.tables import headline_at, print_failures, print_leaderboard, print_ranking, print_worth
-from platform.study.paths import StudyInFolder
 from platform.study.ranking import RankedTrial, ranking
 from platform.study.storage import JOURNAL, redact_password
 from platform.study.sweep import Sweep
@@ -64,8 +63,7 @@ def _re_evaluate(
     print_leaderboard(console, board)
     print_worth(console, sweep.goal, board, best, reference)
     _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
-    if isinstance(study, StudyInFolder):
-        upload_pictures(study, best.number, sweep.settings.folder, of_study=(LEARNING_CURVES,))
+    upload_pictures(study, best.number, sweep.settings.folder, of_study=(LEARNING_CURVES,))
     rows = to_json(board, sweep.settings.study_name, reference, sweep.settings.folder)["rows"]
     scores = {"reference": reference.to_json()} if reference else {}
     return best, {**scores, "leaderboard": rows}

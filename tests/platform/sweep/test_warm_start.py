@@ -86,7 +86,7 @@ def test_the_best_of_another_objective_or_data_are_the_first_points(tmp_path: Pa
     assert "val/mmd" in printed
     best = sorted(points, key=lambda point: point["weight"])[:3]
     assert driver.points(3) == best
-    assert LAST == driver.in_state(TrialState.COMPLETE)[0].last_step
+    assert driver.in_state(TrialState.COMPLETE)[0].last_step == LAST
     assert warm(driver, **{OBJECTIVES: ["val/mmd"]}) == ""
 
 
