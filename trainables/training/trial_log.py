@@ -1,4 +1,4 @@
-"""The log of a trial, for people: one line per start, epoch and error, in the trial's own folder."""
+"""Readable log of a trial: one line per start, epoch and error, in the trial's own folder."""
 
 import traceback
 from collections.abc import Mapping
