@@ -85,10 +85,10 @@ bench: venv $(VENV)/installed-bench-$(LOCK) ## 1 h, 1 GB more ## speed: training
 	$(RUN) -m benchmarks.serving --output results/bench/serving.json
 	$(RUN) -m benchmarks.startup --output results/bench/startup.json
 
-ablations: venv ## hours ## quality: variants of the model against each other, on one core
+ablations: venv ## hours ## quality: variants of the model against each other, on two cores
 	@mkdir -p results/ablations
-	for suite in contrastive contrastive-cost representation training latent conditioning; do \
-		$(RUN) -m benchmarks.ablations $$suite --output results/ablations/$$suite.json || exit 1; done
+	for suite in contrastive contrastive-cost representation training latent conditioning pixel-grid averaging levers; do \
+		$(RUN) -m benchmarks.ablations $$suite || exit 1; done
 	$(RUN) -m benchmarks.autoencoder --output results/ablations/autoencoder.json
 	$(RUN) -m benchmarks.augmentations --output results/ablations/augmentations.json
 	$(RUN) -m benchmarks.observation --output results/ablations/observation.json

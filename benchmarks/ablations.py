@@ -31,6 +31,7 @@ from benchmarks.support.cells import INTERRUPTED, Result, finished, open_folder,
 from benchmarks.support.evaluated import estimates, plain_means, read_estimate, validator_of
 from benchmarks.support.intervals import over_users_and_seeds
 from benchmarks.support.source_tables import tables_of_sources
+from trainables.augmentation.training_set import training_set
 from trainables.core.atomic_files import write_atomically
 from trainables.core.config import ConfigError, build, digest, plain, require, with_values
 from trainables.core.formatting import clock, format_interval
@@ -200,7 +201,7 @@ def train(config: DiffusionConfig, checkpoint: Path) -> dict[str, float]:
         TrainingDivergedError: A loss that is not finite.
     """
     splits = load_splits(config.data).with_ends(config.motion.ends)
-    state, measured = trained(config, splits)
+    state, measured = trained(config, training_set(splits, config.data.canonical, config.augmentation, config.seed))
     save_state(state, config, splits, checkpoint)
     return {title: measured[name] for title, name in TRAINING.items() if name in measured}
 

@@ -36,20 +36,17 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
+from benchmarks.support.cells import INTERRUPTED, finished, open_folder, run, seconds_left
 from benchmarks.support.scarce_cells import run_cell
 from benchmarks.support.scarce_grid import Cell, Grid
 from benchmarks.support.scarce_tables import picture, plain, rows_of, tables
-from benchmarks.support.source_tables import table_of
+from benchmarks.support.source_tables import tables_of_sources
 from trainables.core.atomic_files import staged_file, write_atomically
 from trainables.core.config import ConfigError, digest, require
 from trainables.core.formatting import clock
@@ -57,31 +54,6 @@ from trainables.data.readers.recordings import RecordingError
 from trainables.training.checkpoint import file_sha256
 
 SOURCES = ("freihaut_click", "sapimouse")
-INTERRUPTED = 130  # exit code after Ctrl-C
-
-
-def source_tables(recordings: Sequence[Path], grid: Grid, out: Path) -> dict[str, Path]:
-    """Return a table of each source's recordings, from the first file that has any.
-
-    Raises:
-        ConfigError: A file cannot be read, or no file has recordings of a source.
-    """
-    found: dict[str, Path] = {}
-    for file in recordings:
-        require(file.is_file(), "`--recordings` to be Parquet tables of movements", str(file), "name a file")
-        known = set(pd.read_parquet(file, columns=["source"])["source"])
-        for source in grid.sources:
-            if source in known and source not in found:
-                found[source] = table_of(file, source, partial(of_source, source), out)
-    missing = [source for source in grid.sources if source not in found]
-    got = f"none of {', '.join(missing)}"
-    require(not missing, "recordings of every source", got, "name sources that the tables have")
-    return found
-
-
-def of_source(name: str, table: pd.DataFrame) -> "pd.Series[bool]":
-    """Return which recordings of a table are of a source."""
-    return table["source"] == name
 
 
 def settings_of(grid: Grid, tables_of: Mapping[str, Path]) -> dict[str, Any]:
@@ -91,61 +63,6 @@ def settings_of(grid: Grid, tables_of: Mapping[str, Path]) -> dict[str, Any]:
     return plain_values
 
 
-def open_folder(out: Path, settings: Mapping[str, Any]) -> Path:
-    """Return the folder of the cells, made if it is new.
-
-    Raises:
-        ConfigError: It holds cells of another grid.
-    """
-    file, cells = out / "settings.json", out / "cells"
-    if file.exists():
-        got = json.loads(file.read_text())
-        differing = sorted(key for key in settings if got.get(key) != settings[key])
-        law = f"`--out={out}` to hold cells of the same grid"
-        require(not differing, law, f"other {', '.join(differing)}", "name another folder")
-    cells.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(settings, indent=1) + "\n")
-    return cells
-
-
-def finished(grid: Grid, cells: Path) -> dict[str, dict[str, Any]]:
-    """Return the results of the cells that are finished, by name."""
-    files = {cell.name: cells / f"{cell.name}.json" for cell in grid.cells()}
-    return {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-
-
-def write_cell(cell: Cell, grid: Grid, table: Path, cells: Path) -> dict[str, Any]:
-    """Run one cell and write its results in one atomic step."""
-    found = run_cell(cell, grid, table)
-    write_atomically(cells / f"{cell.name}.json", json.dumps(found) + "\n")
-    return found
-
-
-def run(grid: Grid, tables_of: Mapping[str, Path], cells: Path, processes: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Run the cells that are not finished, and yield the name and the results of each as it ends."""
-    todo = [cell for cell in grid.cells() if not (cells / f"{cell.name}.json").exists()]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        futures = {pool.submit(write_cell, cell, grid, tables_of[cell.source], cells): cell for cell in todo}
-        try:
-            for future in as_completed(futures):
-                yield futures[future].name, future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def seconds_left(grid: Grid, results: Mapping[str, Mapping[str, Any]], processes: int) -> float:
-    """Estimate the time that the other cells take: as the finished ones of their kind, or as all finished ones."""
-    by_kind: dict[str, list[float]] = {}
-    for cell in grid.cells():
-        if cell.name in results:
-            by_kind.setdefault(kind_of(cell), []).append(results[cell.name]["seconds"])
-    every = [seconds for found in by_kind.values() for seconds in found]
-    if not every:
-        return 0.0
-    open_cells = [by_kind.get(kind_of(cell), every) for cell in grid.cells() if cell.name not in results]
-    return sum(sum(found) / len(found) for found in open_cells) / processes
-
-
 def kind_of(cell: Cell) -> str:
     """Return what the time of a cell depends on."""
     return digest([cell.size.name, cell.generator, cell.alpha])
@@ -153,11 +70,11 @@ def kind_of(cell: Cell) -> str:
 
 def show_progress(grid: Grid, results: Mapping[str, Any], name: str, began: float, processes: int) -> None:
     """Print a line for a finished cell, with the time left."""
-    total, found = sum(1 for _ in grid.cells()), results[name]
+    kinds, found = {cell.name: kind_of(cell) for cell in grid.cells()}, results[name]
     what = found["failure"] if "failure" in found else f"AUC excess {found['metrics']['val/auc_excess']['value']:.3f}"
-    left = f"~{clock(seconds_left(grid, results, processes))} left"
+    left = f"~{clock(seconds_left(kinds, results, processes))} left"
     spent = clock(time.monotonic() - began)
-    print(f"{spent:>8}  {len(results)}/{total}  {name}: {what}, {found['seconds']:.0f} s  {left}", file=sys.stderr)
+    print(f"{spent:>8}  {len(results)}/{len(kinds)}  {name}: {what}, {found['seconds']:.0f} s  {left}", file=sys.stderr)
 
 
 def report(grid: Grid, results: Mapping[str, Any], settings: Mapping[str, Any], out: Path) -> str:
@@ -207,11 +124,12 @@ def measure(grid: Grid, recordings: Sequence[Path], out: Path, processes: int) -
         ConfigError: Wrong recordings, no process, or a folder with cells of another grid.
     """
     require(processes >= 1, "`--processes >= 1`", str(processes))
-    tables_of, began = source_tables(recordings, grid, out / "tables"), time.monotonic()
+    tables_of, began = tables_of_sources(recordings, grid.sources, out / "tables"), time.monotonic()
     settings = settings_of(grid, tables_of)
-    cells = open_folder(out, settings)
-    results = finished(grid, cells)
-    for name, found in run(grid, tables_of, cells, processes):
+    folder = open_folder(out, settings)
+    work = {cell.name: partial(run_cell, cell, grid, tables_of[cell.source]) for cell in grid.cells()}
+    results = finished(work, folder)
+    for name, found in run(work, folder, processes):
         results[name] = found
         show_progress(grid, results, name, began, processes)
     print(report(grid, results, settings, out))

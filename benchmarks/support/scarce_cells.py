@@ -10,12 +10,12 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.support.evaluated import estimates, plain_means, validator_of
 from benchmarks.support.scarce_grid import (
     COTRAINING,
     NOTHING,
@@ -44,15 +44,9 @@ from trainables.diffusion.config import DiffusionConfig
 from trainables.diffusion.objective import Objective
 from trainables.diffusion.samplers import SamplingDivergedError
 from trainables.diffusion.validation import sampler_of
-from trainables.eval.generation.config import EvaluationConfig
-from trainables.eval.generation.evaluation import GeneratorEvaluation
-from trainables.eval.generation.validator import Validator
-from trainables.eval.intervals.jackknife import JackknifeEstimate, Statistic, jackknife, mean
-from trainables.model_evaluation.generator import metrics_by_user, users_of
 from trainables.physical.config import PhysicalConfig
 from trainables.physical.state import FittedMovements, State, population_components, save_state
 from trainables.physical.train import next_state
-from trainables.training.metric_names import VAL_AUC_EXCESS, VAL_CONDITION_ERROR
 from trainables.training.trainable import TrainingDivergedError
 from trainables.training.worker import ALONE
 
@@ -117,12 +111,8 @@ def train(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Train
 def diffuse(config: DiffusionConfig, splits: DataSplits) -> Trained:
     """Train a diffusion on the training split and the generated movements that the configuration adds."""
     made = training_set(splits, config.data.canonical, config.augmentation, config.seed)
-    objective = Objective.of(config.diffusion)
-    state = loop.untrained_state(config, made, ALONE)
-    while state.epoch < config.epochs:
-        loop.train_epoch(state, config, made, objective, ALONE)
-        state.epoch += 1
-    sampler = sampler_of(state, config, splits, objective)
+    state, _ = loop.trained(config, made)
+    sampler = sampler_of(state, config, splits, Objective.of(config.diffusion))
     account = {"generated": len(made.generated), "steps": state.step}
     return Trained(lambda real, seed: sampler.sample_matching(real, seed=seed), account)
 
@@ -151,13 +141,6 @@ def cotrain(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Tra
     return Trained(lambda real, seed: sampler.sample_matching(real, seed=seed), account)
 
 
-@lru_cache(maxsize=4)
-def validator_of(data: DataConfig, split: str, evaluation: EvaluationConfig) -> Validator:
-    """Return the validator of a split, with floors from all training users."""
-    splits = load_splits(data)
-    return Validator.fit(splits[split], splits["train"], data.canonical, evaluation)
-
-
 def evaluate(trained: Trained, grid: Grid, data: DataConfig) -> dict[str, Any]:
     """Evaluate samples under the conditions of the test users' movements, with and without each user.
 
@@ -165,32 +148,5 @@ def evaluate(trained: Trained, grid: Grid, data: DataConfig) -> dict[str, Any]:
         TrainingDivergedError: More than half of the samples are no movements.
     """
     validator = validator_of(data, "test", grid.evaluation)
-    by_seed = [estimates(validator, trained.sample(validator.held_out, seed)) for seed in grid.eval_seeds]
-    means = {name: mean([one[name] for one in by_seed]) for name in by_seed[0]}
-    metrics = {name: {"value": one.value, "without": list(one.without)} for name, one in means.items()}
-    return {"users": list(users_of(validator)), "movements": len(validator.held_out), "metrics": metrics}
-
-
-def estimates(validator: Validator, samples: Canonical) -> dict[str, JackknifeEstimate]:
-    """Return every metric that has an interval over users, the condition error included.
-
-    Raises:
-        TrainingDivergedError: More than half of the samples are no movements.
-    """
-    evaluations = validator.evaluations(samples)
-    found = metrics_by_user(validator, evaluations)
-    if VAL_AUC_EXCESS not in found:
-        raise TrainingDivergedError("more than half of the evaluated samples are no movements")
-    statistic = validator.mean_over_sources({name: condition_error(one) for name, one in evaluations.items()})
-    error = jackknife(statistic, validator.held_out.group, users_of(validator))
-    return {**found, VAL_CONDITION_ERROR: error}
-
-
-def condition_error(evaluation: GeneratorEvaluation) -> Statistic:
-    """Return the mean absolute error of the measured conditions of chosen movements, in training standard deviations.
-
-    The mean, where the metric of the same name has the median: a jackknife is no interval of a median.
-    """
-    apart = evaluation.produced.measured_condition() - evaluation.matched.measured_condition()
-    errors = (apart.abs() / evaluation.condition_std).mean(dim=1).double().numpy()
-    return lambda movements: float(errors[evaluation.samples_of(movements)].mean())
+    made = [trained.sample(validator.held_out, seed) for seed in grid.eval_seeds]
+    return plain_means(validator, [estimates(validator, samples) for samples in made])

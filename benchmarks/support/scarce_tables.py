@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.support.evaluated import read_estimate
 from benchmarks.support.intervals import over_users_and_seeds
 from benchmarks.support.scarce_grid import COTRAINING, MINIMUM_JERK, NOTHING, PHYSICAL, Cell, Grid, Size
 from trainables.core.formatting import format_interval
@@ -81,10 +82,10 @@ def row_of(grid: Grid, results: Results, source: str, size: Size, generator: str
     cells = [Cell(source, size, seed, generator, alpha) for seed in range(grid.seeds)]
     level, change = {}, {}
     for metric in METRICS.values():
-        found = [estimate(results, cell, metric) for cell in cells]
+        found = [read_estimate(results[cell.name], metric) for cell in cells]
         level[metric] = over_trainings(found, GENERATION[metric].range)
         if generator != NOTHING:
-            beside = [estimate(results, cell.baseline, metric) for cell in cells]
+            beside = [read_estimate(results[cell.baseline.name], metric) for cell in cells]
             pairs = [difference(a, b) if a and b else None for a, b in zip(found, beside, strict=True)]
             change[metric] = over_trainings(pairs)
     trained = [results[cell.name]["training"]["movements"] for cell in cells if "training" in results[cell.name]]
@@ -97,12 +98,6 @@ def over_trainings(
     """Return the mean over trainings with its interval; None where one of them has no result."""
     given = [one for one in by_seed if one is not None]
     return over_users_and_seeds(given, within) if len(given) == len(by_seed) else None
-
-
-def estimate(results: Results, cell: Cell, metric: str) -> JackknifeEstimate | None:
-    """Return a metric of a cell; None where its training failed."""
-    found = results[cell.name].get("metrics")
-    return None if found is None else JackknifeEstimate(found[metric]["value"], tuple(found[metric]["without"]))
 
 
 def tables(rows: Sequence[Row], grid: Grid) -> str:

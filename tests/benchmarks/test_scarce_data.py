@@ -4,14 +4,16 @@ import itertools
 import json
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks import scarce_data
-from benchmarks.scarce_data import finished, main, measure, open_folder, seconds_left, settings_of, write_cell
-from benchmarks.support.scarce_cells import splits_of, train
+from benchmarks.scarce_data import kind_of, main, measure, settings_of
+from benchmarks.support.cells import finished, open_folder, seconds_left, write_cell
+from benchmarks.support.scarce_cells import run_cell, splits_of, train
 from benchmarks.support.scarce_grid import (
     COTRAINING,
     GENERATORS,
@@ -144,9 +146,9 @@ def test_cotraining_without_exchange_is_the_cell_without_generated_movements(tab
 def test_a_cell_has_every_metric_with_and_without_each_test_user(table: Path, tmp_path: Path, generator: str) -> None:
     alpha = 0.0 if generator == NOTHING else 1.0
     cell = Cell(SOURCE, SMALL, 0, generator, alpha)
-    found = write_cell(cell, GRID, table, tmp_path)
+    found = write_cell(partial(run_cell, cell, GRID, table), tmp_path / "cell.json")
     assert "failure" not in found
-    assert json.loads((tmp_path / f"{cell.name}.json").read_text()) == json.loads(json.dumps(found))
+    assert json.loads((tmp_path / "cell.json").read_text()) == json.loads(json.dumps(found))
     assert (found["training"]["movements"], found["training"]["users"]) == (SMALL.movements, SMALL.users)
     assert found["training"]["steps"] == GRID.steps
     generated = found["training"]["generated"]
@@ -166,11 +168,11 @@ def test_an_interrupted_grid_runs_what_is_missing_alone(
     for cell in cells[:-1]:
         (tmp_path / "cells" / f"{cell.name}.json").write_text(json.dumps(known(cell, 0.2)))
     (tmp_path / "cells" / f".{cells[-1].name}.json").write_text('{"cell"')  # of a process that was killed
-    before = finished(grid, tmp_path / "cells")
+    before = finished([cell.name for cell in cells], tmp_path / "cells")
     assert list(before) == [cell.name for cell in cells[:-1]]
     with pytest.raises(ValueError, match="groups"):  # the known cells have other users than the one that is run
         measure(grid, [table], tmp_path, 1)
-    after = finished(grid, tmp_path / "cells")
+    after = finished([cell.name for cell in cells], tmp_path / "cells")
     assert {name: after[name] for name in before} == before
     assert len(after[cells[-1].name]["users"]) != USERS
     assert capsys.readouterr().err.count(f"4/4  {cells[-1].name}: AUC excess") == 1
@@ -180,7 +182,7 @@ def test_an_interrupted_grid_runs_what_is_missing_alone(
 def test_a_complete_grid_is_reported_without_a_training(
     table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scarce_data, "run_cell", None)
+    monkeypatch.setattr(scarce_data, "run_cell", pytest.fail)
     grid = replace(GRID, sizes=(SMALL,))
     (tmp_path / "cells").mkdir()
     for cell in grid.cells():
@@ -253,5 +255,6 @@ def test_a_failed_training_leaves_its_row_without_a_result_and_no_decision() -> 
 def test_the_time_left_is_that_of_cells_of_the_same_kind() -> None:
     grid = replace(GRID, sizes=(SMALL,), generators=(COTRAINING,))
     first = {cell.name: {"seconds": 100.0 if cell.alpha else 20.0} for cell in grid.cells() if cell.seed == 0}
-    assert seconds_left(grid, first, 2) == 60.0
-    assert seconds_left(grid, {}, 2) == 0.0
+    kinds = {cell.name: kind_of(cell) for cell in grid.cells()}
+    assert seconds_left(kinds, first, 2) == 60.0
+    assert seconds_left(kinds, {}, 2) == 0.0

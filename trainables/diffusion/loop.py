@@ -102,8 +102,8 @@ def untrained_state(config: DiffusionConfig, dataset: TrainingSet, worker: Worke
     return state
 
 
-def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, dict[str, float]]:
-    """Train on the training split, and the movements that the configuration adds, without an evaluation in between.
+def trained(config: DiffusionConfig, dataset: TrainingSet) -> tuple[State, dict[str, float]]:
+    """Train to the end without an evaluation in between.
 
     Returns:
         The state after the last epoch, and the mean parts of its loss.
@@ -111,7 +111,6 @@ def trained(config: DiffusionConfig, splits: DataSplits) -> tuple[State, dict[st
     Raises:
         TrainingDivergedError: a loss that is not finite.
     """
-    dataset = training_set(splits, config.data.canonical, config.augmentation, config.seed)
     objective = Objective.of(config.diffusion)
     state, measured = untrained_state(config, dataset, ALONE), dict[str, float]()
     while state.epoch < config.epochs:
