@@ -112,7 +112,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
 
 def _board(file: Path) -> Board | None:
     """Return the leaderboard of a file; None where there is no file."""
-    board = _json(file)
+    board: Board | None = _json(file)
     rows = board.get("rows") if isinstance(board, dict) else None
     complete = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= ROW_KEYS for row in rows)
     if board is None or (complete and board.keys() >= BOARD_KEYS):

@@ -114,7 +114,7 @@ def test_a_grid_needs_whole_points(tmp_path: Path) -> None:
 
 def test_enqueued_points_are_tried_first_and_once(tmp_path: Path) -> None:
     driver = Driver(tmp_path, space=SPACE)
-    given = [{"optim.lr": 1e-3, "steps": 3, "kind": None}, {"kind": 64}]
+    given: list[dict[str, Any]] = [{"optim.lr": 1e-3, "steps": 3, "kind": None}, {"kind": 64}]
     assert enqueue_points(driver.study, given) == 2
     trials = [driver.start() for _ in given]
     first, second = (dict(trial.config) for trial in trials)

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,13 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 from rich.console import Console
 
+from platform.leaderboard.freshness import ENDED, stale_line
 from platform.report.study_view import state_of, states
-from platform.study.budget import finished, trials_to_run
+from platform.study.budget import default_trial, finished, trials_to_run
+from platform.study.noise import noise_of
 from platform.study.ranking import OBJECTIVES, ranking
-from platform.study.resume import PRIOR
+from platform.study.resume import PRIOR, REPEATS
+from platform.study.study import enqueue_repeats
 from platform.sweep.warm_start import in_space, source_study, warm_start
 from search_spaces import Space
 from tests.platform.drivers import LAST, SPACE, Driver, sweep_in
@@ -103,3 +107,16 @@ def test_a_study_that_is_not_there_or_of_another_trainable_is_refused(tmp_path: 
 @pytest.mark.parametrize(("change", "held"), [({}, True), ({"weight": 2.0}, False), ({"more": 1}, False)])
 def test_a_point_lies_in_a_space_with_exactly_its_keys(change: dict[str, Any], held: bool) -> None:
     assert in_space(SPACE, {**SPACE.baselines[0], **change}) == held
+
+
+def test_prior_observations_make_no_leaderboard_stale_and_are_no_repeats(tmp_path: Path) -> None:
+    points = first_study(tmp_path)
+    driver = Driver(tmp_path, study_name="second", warm_start="first")
+    driver.points(2)
+    board = {ENDED: len(finished(driver.study))}
+    warm(driver)
+    assert stale_line(board, driver.study) == ""
+    assert noise_of(driver.study, driver.sweep.goal.objectives[0]) is None
+    assert enqueue_repeats(driver.study, 8, 1) == 2  # of the study's own trials
+    assert {trial.user_attrs[REPEATS] for trial in driver.in_state(TrialState.WAITING)} == {0, 1}
+    assert default_trial(driver.study, replace(driver.sweep, space=replace(SPACE, baselines=(points[3],)))) is None
