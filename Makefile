@@ -102,7 +102,7 @@ doctor: venv ## 1 min ## check what a sweep needs before it starts
 	$(RUN) -m platform.doctor $(ARGS)
 
 dashboard: venv $(VENV)/installed-dashboard-$(LOCK) ## until Ctrl-C ## show a study in the browser while it runs; STORAGE names a journal or a URL
-	$(VENV)/bin/optuna-dashboard $(STORAGE) --host 127.0.0.1 --port 8080 $(ARGS)
+	$(VENV)/bin/optuna-dashboard $(STORAGE) $(addprefix --artifact-dir ,$(wildcard $(dir $(STORAGE))artifacts)) --host 127.0.0.1 --port 8080 $(ARGS)
 
 tensorboard: venv ## until Ctrl-C ## show the curves of the trials under LOGDIR
 	$(RUN) -m tensorboard.main --logdir $(LOGDIR) $(ARGS)

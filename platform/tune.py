@@ -29,6 +29,7 @@ Search the parameters of a trainable by its metrics on held-out users.
   python -m platform.tune show study_name=wide trials=[3]             one study, or trials of it
   python -m platform.tune compare study_name=wide trials=[3,5]        parameters and metrics of trials side by side
   python -m platform.tune report study_name=wide                      write its report.html
+  python -m platform.tune export study_name=wide                      write its trials.csv and trials.parquet
   python -m platform.tune reproduce study_name=wide trials=[3]        train trials again and compare
 
 The same command again continues the study; another study_name starts a new one.
@@ -51,6 +52,7 @@ COMMAND = Command(
         "show": "a study, or those of its trials that are named",
         "compare": "trials side by side",
         "report": "write report.html of a study",
+        "export": "write the trials of a study as CSV and Parquet",
         "reproduce": "train trials again and compare their metrics",
     },
     refused={

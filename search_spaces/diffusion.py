@@ -32,8 +32,8 @@ SPACE = Space(
             "diffusion.min_snr_gamma": 5.0,
             "model.dropout": 0.1,
             "data.frame": "chord",
-            "motion.channel": False,
-            "motion.ends": False,
+            "motion.channel": True,
+            "motion.ends": True,
         },
     ),
 )

@@ -36,6 +36,7 @@ from trainables.training.run_folder import EVENTS, Line, RunFolder, recording
 from trainables.training.scaling import ScalingConfig
 from trainables.training.trainable import Epoch, metrics_of
 from trainables.training.trial_keys import BEFORE, FAILURE, INTERRUPTED, METRICS_FILE, RESUME_FROM, TRIALS
+from trainables.training.trial_log import TrialLog
 from trainables.training.worker import Worker
 
 PLOTS = "plots"  # the events with the plots of a trial, in the folder of those with its metrics
@@ -89,11 +90,14 @@ def trial(parameters: Mapping[str, Any], job: Job) -> None:
     """
     searched = dict(parameters)
     start = searched.pop(RESUME_FROM, None)
-    job = job.with_parameters(searched)
+    job, log = job.with_parameters(searched), TrialLog(_trial_folder(job))
     try:
+        log.start(searched, start)
         (_train_in_group if job.scaling.num_workers else _train_in_process)(job, Path(start) if start else None)
     except (TrainingFailedError, OSError, ValueError, RuntimeError) as error:
-        tune.report(_as_result(_as_raised(error)))
+        raised = _as_raised(error)
+        log.error(raised)
+        tune.report(_as_result(raised))
 
 
 def _as_result(error: BaseException) -> dict[str, str]:
@@ -137,7 +141,8 @@ def _train_in_process(job: Job, start: Path | None) -> None:
             _write_manifest(job, worker, _trial_folder(job))
             resume = Path(folder) if folder else None
             with closing(PlotWriter(_plots_folder(job), job.plots_every)) as plot:
-                drain(job, _Reports(_to_tune, resume, plot), resume, worker)
+                log = TrialLog(_trial_folder(job))
+                drain(job, _Reports(_to_tune, resume, plot, log), resume, worker)
 
     _fit_here(job, train, tune.get_context().get_trial_id())
 
@@ -189,22 +194,23 @@ def _to_tune(metrics: Mapping[str, Any], checkpoint: Path | None) -> None:
 class _Reports:
     """Reports every epoch; its checkpoint carries the metrics of all epochs so far.
 
-    A killed driver may have missed the last few; a run that resumes from the checkpoint does not repeat them. Plots are
-    written before the report, in which a pruned trial ends.
+    A killed driver may have missed the last few; a run that resumes from the checkpoint does not repeat them. Plots and
+    the log (`before`) are written before the report, in which a pruned trial ends.
     """
 
     def __init__(
-        self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None, plot: Report
+        self, report: Callable[[Mapping[str, Any], Path | None], object], resume: Path | None, *before: Report
     ) -> None:
         self.report = report
-        self.plot = plot
+        self.before = before
         last = json.loads((resume / METRICS_FILE).read_text()) if resume else {}
         self.reported: list[dict[str, Any]] = [*last.pop(BEFORE, []), last] if last else []
 
     def __call__(self, epoch: Epoch) -> None:
         metrics, before = {EPOCH: epoch.number, **metrics_of(epoch.metrics)}, list(self.reported)
         self.reported.append(metrics)
-        self.plot(epoch)
+        for note in self.before:
+            note(epoch)
         if epoch.number == 0:
             self.report(epoch.metrics, None)
             return
@@ -272,7 +278,8 @@ def _worker_loop(settings: dict[str, Any]) -> None:
             _write_manifest(settings["job"], worker, settings["folder"])
         resume = Path(folder) if folder else None
         with closing(PlotWriter(settings["plots"], settings["job"].plots_every)) as plot:
-            report = _Reports(_to_train, resume, plot) if worker.rank == 0 else _take_part
+            log = TrialLog(settings["folder"])
+            report = _Reports(_to_train, resume, plot, log) if worker.rank == 0 else _take_part
             drain(settings["job"], report, resume, worker)
 
 

@@ -109,6 +109,7 @@ def train(cell: Cell, grid: Grid, data: DataConfig, splits: DataSplits) -> Train
 
 def diffuse(config: DiffusionConfig, splits: DataSplits) -> Trained:
     """Train a diffusion on the training split and the generated movements that the configuration adds."""
+    splits = splits.with_ends(config.motion_ends)
     state, made, _ = loop.trained(config, splits)
     sampler = sampler_of(state, config, splits, Objective.of(config.diffusion))
     account = {"generated": len(made.generated), "steps": state.step}

@@ -8,12 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from trainables.core.formatting import format_interval, number
+from trainables.core.page import page
 from trainables.eval.intervals.jackknife import Interval
 from trainables.metric_registry import digits, title
 from trainables.training.metric import MetricSet
 
 BOUNDS = ("value", "low", "high")
-WIDE = 300  # columns of a line that goes into a file or a pipe
 
 
 def columns(*titles: str, title: str | None = None) -> Table:
@@ -31,8 +31,8 @@ def columns(*titles: str, title: str | None = None) -> Table:
 
 
 def print_table(console: Console, drawn: Table) -> None:
-    """Print a table as wide as the terminal; in a file or a pipe as wide as its content."""
-    (console if console.is_terminal else Console(file=console.file, width=WIDE)).print(drawn)
+    """Print a table as wide as the terminal; in a file or a pipe as wide as its content, one line per row."""
+    page(console).print(drawn)
 
 
 def print_facts(console: Console, facts: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from platform.core.console import print_line
+from platform.core.console import print_line, print_table
 from platform.leaderboard.holdout_ledger import LEDGER, HoldoutEvaluation, Ledger
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.promotion.alpha_budget import decisions_against
@@ -174,10 +174,10 @@ def list_registry(console: Console, config: PromoteConfig) -> int:
     if not registry.history() and not registry.refusals():
         console.print(f"{registry.path}: no model published yet", highlight=False, soft_wrap=True)
         return 0
-    console.print(history_table(registry, CHAMPIONS[config.registry]))
+    print_table(console, history_table(registry, CHAMPIONS[config.registry]))
     _print_budget(console, config, registry)
     if registry.refusals():
-        console.print(refusals_table(registry))
+        print_table(console, refusals_table(registry))
     console.print(f"registry: {registry.path}", highlight=False, soft_wrap=True)
     return 0
 

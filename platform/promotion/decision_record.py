@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from platform.core.console import columns
+from platform.core.console import columns, print_table
 from platform.core.provenance import source_of
 from platform.promotion.challenger import Challenger
 from platform.promotion.latency import Latency
@@ -98,10 +98,10 @@ def power_lines(record: Mapping[str, Any]) -> list[str]:
 
 def print_decision(console: Console, decision: Decision, latency: Latency, rule: Rule) -> None:
     """Print the metrics of both sides, the latency, and each check."""
-    console.print(_figures(decision, rule))
+    print_table(console, _figures(decision, rule))
     ratio = f", the champion's {_spread(latency.champion)}, ratio {_spread(latency.ratios)}" if latency.ratios else ""
     console.print(f"ms per movement: {_spread(latency.challenger)}{ratio}", highlight=False, soft_wrap=True)
-    console.print(_checks(decision))
+    print_table(console, _checks(decision))
 
 
 def _figures(decision: Decision, rule: Rule) -> Table:

@@ -39,13 +39,14 @@ from platform.report.study_view import (
     trial_of,
     view,
 )
-from platform.study.resume import ATTEMPT, METRICS, OVERRIDES, REASON, REPEATS
+from platform.study.resume import ATTEMPT, METRICS, OVERRIDES, PRIOR, REASON, REPEATS, trial_folder
 from platform.study.storage import JOURNAL, has_driver, open_storage, redact_password, require_database
 from platform.study.study import load_study
 from trainables.core.config import ConfigError
 from trainables.core.formatting import clock, number
 from trainables.metric_registry import title
 from trainables.training.metric import MetricSet
+from trainables.training.trial_log import LOG
 
 TRIALS = 12  # shown of a study; the report has all
 
@@ -200,10 +201,12 @@ def _ranking(shown: StudyView) -> Table:
 def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
     ranked = next((one for one in shown.ranked if one.number == trial.number), None)
     attributes, after = trial.user_attrs, successor(shown.trials, trial.number)
-    line = lineage(shown.trials, trial.number)
+    line, home, prior = lineage(shown.trials, trial.number), trial_folder(shown.study, trial), attributes.get(PRIOR)
+    log = home / LOG if home else None
     facts = {
         "state": state_of(trial),
         "reason": attributes.get(REASON, ""),
+        "observation of": f"trial {prior[1]} of {prior[0]}" if prior else "",
         "resumed from": ", ".join(map(str, line[:-1])),
         "resumed by": str(after.number) if after else "",
         "repeats": str(attributes.get(REPEATS, "")),
@@ -211,6 +214,7 @@ def _show_trial(console: Console, shown: StudyView, trial: FrozenTrial) -> None:
         "attempt": str(attributes[ATTEMPT] + 1) if ATTEMPT in attributes else "",
         "started": f"{trial.datetime_start:%Y-%m-%d %H:%M}" if trial.datetime_start else "",
         "duration": clock(trial.duration.total_seconds()) if trial.duration else "",
+        "log": str(log) if log and log.is_file() else "",
         "checkpoint": str(ranked.checkpoint or "") if ranked else "",
     }
     print_heading(console, f"Trial {trial.number} of {shown.study.study_name}")

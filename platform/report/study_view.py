@@ -26,7 +26,7 @@ from platform.study.ranking import (
     ranking,
     shown_trials,
 )
-from platform.study.resume import history, predecessors, requeued, resumed_from, trial_folder
+from platform.study.resume import PRIOR, history, predecessors, requeued, resumed_from, trial_folder
 from trainables.core.config import ConfigError, require
 from trainables.eval.two_sample.null_band import NullBand
 from trainables.model_evaluation.result import EvaluationResult
@@ -36,8 +36,12 @@ from trainables.training.metric import MetricSet
 
 SUMMARY = "summary.json"
 REPORT = "report.html"
-STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING")
-"""Optuna's trial states, and that of a trial that will be resumed; in the order of tables."""
+PRIOR_STATE = "PRIOR"
+STATES = ("COMPLETE", "PRUNED", "FAIL", INTERRUPTED, "RUNNING", "WAITING", PRIOR_STATE)
+"""Optuna's trial states, those of a trial that will be resumed and of another study's; in the order of tables."""
+
+BOARD_KEYS = frozenset({"rows", "noise_seeds", "holdout"})  # of a leaderboard
+ROW_KEYS = frozenset({"trial", "params", "searched", "validation", "holdout", "probability_best"})  # of its rows
 
 Board = Mapping[str, Any]
 
@@ -91,7 +95,7 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
         ConfigError: the study was not made by a sweep, or a file is damaged.
     """
     objectives, metric_set = objectives_of(study), metric_set_of(study)
-    board = _json(folder / LEADERBOARD)
+    board = _board(folder / LEADERBOARD)
     reference = (board or _json(folder / SUMMARY) or {}).get("reference")
     return StudyView(
         study,
@@ -106,6 +110,19 @@ def view(study: optuna.Study, folder: Path) -> StudyView:
     )
 
 
+def _board(file: Path) -> Board | None:
+    """Return the leaderboard of a file; None where there is no file."""
+    board: Board | None = _json(file)
+    rows = board.get("rows") if isinstance(board, dict) else None
+    complete = isinstance(rows, list) and all(isinstance(row, dict) and row.keys() >= ROW_KEYS for row in rows)
+    if board is None or (complete and board.keys() >= BOARD_KEYS):
+        return board
+    raise ConfigError(
+        f"{file}: expected a leaderboard with {', '.join(sorted(BOARD_KEYS))}, but its content is another; "
+        "delete it and run the sweep's command again"
+    )
+
+
 def _json(file: Path) -> Any:
     try:
         return json.loads(file.read_text())
@@ -117,7 +134,7 @@ def _json(file: Path) -> Any:
 
 def state_of(trial: FrozenTrial) -> str:
     """Return the state of a trial, one of `STATES`."""
-    return INTERRUPTED if requeued(trial) else trial.state.name
+    return INTERRUPTED if requeued(trial) else PRIOR_STATE if PRIOR in trial.user_attrs else trial.state.name
 
 
 def trial_of(shown: StudyView, number: int) -> FrozenTrial:

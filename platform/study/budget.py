@@ -4,7 +4,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
-from platform.study.resume import REPEATS, point_of, requeued, resumed_from
+from platform.study.resume import PRIOR, REPEATS, point_of, requeued, resumed_from
 from platform.study.sweep import Sweep
 from search_spaces import Space
 
@@ -18,7 +18,7 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    return not requeued(trial) and REPEATS not in trial.user_attrs
+    return not requeued(trial) and not {REPEATS, PRIOR} & trial.user_attrs.keys()
 
 
 def trials_to_run(study: optuna.Study, trials: int) -> int:

@@ -14,7 +14,7 @@ from trainables.specs import TRAINABLES
 from trainables.training.scaling import ScalingConfig
 
 PLAN = "--plan"  # switch: print the plan and start nothing
-SAMPLER_NAMES = ("tpe", "gp", "nsga2", "qmc", "random")  # the keys of `platform.study.samplers.SAMPLERS`
+SAMPLER_NAMES = ("tpe", "gp", "nsga2", "qmc", "grid", "random")  # the keys of `platform.study.samplers.SAMPLERS`
 STAGES = ("training", "sampling")
 SPACE_TRAINABLES = {space: spec.name for spec in TRAINABLES.values() for space in (spec.space, *spec.other_spaces)}
 """Name of a search space -> its trainable; the spaces themselves (`search_spaces.SPACES`) need Optuna."""
@@ -26,7 +26,7 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 
 @dataclass(frozen=True, eq=False)
 class Quantity:
-    """A bound of text: a number with a unit, above 0 or, with `zero`, 0 as well.
+    """A bound of text: a number with a unit, above 0 or, with `zero`, 0 as well; with `or_empty` the empty text too.
 
     >>> Quantity(UNITS, "20m").value("1.5h"), str(Quantity(UNITS, "20m"))
     (5400.0, 'a number above 0 with a unit s, m, h or d, as 20m')
@@ -35,9 +35,12 @@ class Quantity:
     units: Mapping[str, float]
     example: str
     zero: bool = False
+    or_empty: bool = False
 
     def holds(self, value: str) -> bool:
         """Whether a text is such a number."""
+        if self.or_empty and not value:
+            return True
         return self._match(value) is not None and (self.zero or self.value(value) > 0)
 
     def law(self, name: str) -> str:
@@ -46,7 +49,8 @@ class Quantity:
 
     def __str__(self) -> str:
         *most, last = self.units
-        return f"a number{'' if self.zero else ' above 0'} with a unit {', '.join(most)} or {last}, as {self.example}"
+        least, empty = "" if self.zero else " above 0", ", or empty" if self.or_empty else ""
+        return f"a number{least} with a unit {', '.join(most)} or {last}, as {self.example}{empty}"
 
     def value(self, text: str) -> float:
         """The number in seconds or bytes; of a text that keeps the bound."""
@@ -59,6 +63,7 @@ class Quantity:
 
 
 TIME = Quantity(UNITS, "20m")
+OPTIONAL_TIME = Quantity(UNITS, "20m", or_empty=True)
 SIZE = Quantity(BYTES, "2GB")
 FREE = Quantity(BYTES, "200MB", zero=True)
 
@@ -73,6 +78,8 @@ class BudgetConfig:
     trials: PositiveInt = 8  # trials of the study, over all its runs
     time_limit: Annotated[str, TIME] = "8m"  # wall time of this run; the next one resumes interrupted trials
     concurrent: NonNegativeInt = 0  # concurrent trials; 0: as many as fit the CPUs
+    # wall time of one trial, as 20m; empty: none. A trial that reaches it ends after its epoch, PRUNED, and ranks by it
+    trial_time_limit: Annotated[str, OPTIONAL_TIME] = ""
     retries: NonNegativeInt = 2  # restarts of a trial that crashed, each from its last checkpoint
     # size of the study's checkpoints; the worst are deleted first, never those of the front, the finalists or running
     # trials
@@ -86,6 +93,11 @@ class BudgetConfig:
     def time_limit_s(self) -> float:
         """Return the time limit in seconds, from text such as 90s, 20m, 1.5h."""
         return TIME.value(self.time_limit)
+
+    @property
+    def trial_time_limit_s(self) -> float:
+        """Return the time limit of one trial in seconds; infinite where there is none."""
+        return TIME.value(self.trial_time_limit) if self.trial_time_limit else math.inf
 
     @property
     def disk_bytes(self) -> int:
@@ -152,6 +164,10 @@ class TuneConfig:
     # whether all trials share trainable.seed and the noise of their samples; false: each has seeds of its own, recorded
     common_seeds: bool = False
     sampler: Annotated[str, Choice(SAMPLER_NAMES)] = "tpe"  # how Optuna suggests values
+    grid_values: Annotated[int, Range(ge=2)] = 3  # values of each continuous parameter with sampler=grid
+    enqueue: str = ""  # YAML or CSV file of points that are tried first, after the baselines
+    # another study at storage_path: its completed trials are prior observations, or its best ones the first points
+    warm_start: Annotated[str, Text("the name of a study, or empty", f"({NAME})?")] = ""
     objectives: tuple[str, ...] = ()  # metrics to optimise, or sums of them; empty: the headline; two: a Pareto front
     constraints: tuple[str, ...] = ()  # as val/recall>=0.5: trials that violate one rank behind all that do not
     trials: tuple[NonNegativeInt, ...] = ()  # numbers of the trials that `show`, `compare` and `reproduce` are about

@@ -28,6 +28,7 @@ START = "start"  # checkpoint to resume from: its path, epoch, metrics, and thos
 REPEATS = "repeats"  # number of the trial that this one repeats with another seed
 OVERRIDES = "overrides"  # values of a trial beside the searched ones, by dotted key
 ATTEMPT = "attempt"  # crashes of this trial's predecessors
+PRIOR = "prior"  # study and number of the trial that this one repeats the record of: an observation of another study
 HISTORY = "history"  # epoch -> scheduler metric, where Optuna supports no intermediate values
 OLDER_NAMES = {REQUEUED: "enqueued_again", RESUMED_FROM: "resumes"}  # written by earlier versions; still read
 INHERITED = (REPEATS, OVERRIDES, ATTEMPT)  # attributes that a successor inherits

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from platform.study.config import settings_of
 from platform.study.objectives import Goal
+from platform.study.samplers import grid_size
 from platform.study.sweep import Sweep
 from search_spaces import SPACES, Space
 from trainables.core.command import Request
@@ -45,7 +46,19 @@ def sweep_of(request: Request) -> Sweep:
     space, left_out = _drop_baselines_outside(space, distributions)
     sweep = Sweep(settings, trainable, space, tuple(key for key in base.parameters if key not in parameters), left_out)
     _check_goal(sweep.goal, sweep.space.trainable)
+    if settings.sampler == "grid":
+        _check_grid(sweep)
     return sweep
+
+
+def _check_grid(sweep: Sweep) -> None:
+    """Require a space without conditions, whose grid has a point for every trial of the budget."""
+    settings, space = sweep.settings, sweep.space
+    law = "a search space without conditional parameters with sampler=grid"
+    require(not space.conditions, law, ", ".join(space.conditions), "fix them, or choose another sampler")
+    points = grid_size(space, settings.grid_values)
+    law = f"`budget.trials` to be at most the {points} points of the grid"
+    require(settings.budget.trials <= points, law, str(settings.budget.trials), "lower it, or raise grid_values")
 
 
 def _restrict(base: Space, parameters: Mapping[str, BaseDistribution], trainable: Mapping[str, Any]) -> Space:
@@ -183,7 +196,7 @@ def _drop_baselines_outside(
         ConfigError: a baseline lies outside of a distribution of the space itself.
     """
     outside = [
-        {key: value for key, value in point.items() if not _contains(space.parameters[key], value)}
+        {key: value for key, value in point.items() if not contains(space.parameters[key], value)}
         for point in space.baselines
     ]
     for key, value in (pair for values in outside for pair in values.items()):
@@ -198,7 +211,7 @@ def _drop_baselines_outside(
     return replace(space, baselines=kept), tuple(filter(None, outside))
 
 
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
+def contains(distribution: BaseDistribution, value: Any) -> bool:
     """Whether a distribution contains a value; a numeric one contains numbers only."""
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices

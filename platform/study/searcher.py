@@ -3,7 +3,7 @@
 Every trial ends in the state that is true of it:
 
     ended by itself with finite objectives           COMPLETE with the values: at its last epoch, or stopped early
-    stopped by the scheduler                         PRUNED with its intermediate values
+    stopped by the scheduler or its time limit       PRUNED with its intermediate values
     crashed, or a metric is missing, NaN or inf      FAIL with the reason
     interrupted through no fault of its own          FAIL with the reason, and requeued from its last checkpoint
 
@@ -88,7 +88,8 @@ class OptunaSearcher(Searcher):
         self.tune_trials: dict[str, Trial] = {}
         self.reported: dict[int, int] = {}  # trial number -> its latest epoch
         self.silent_crashes = 0  # in a row, without a report of any trial between them
-        self.pruned: set[int] = set()  # numbers of the trials that the scheduler stopped in this run
+        self.pruned: set[int] = set()  # numbers of the trials that the scheduler or a limit stopped in this run
+        self.limited: dict[int, str] = {}  # trial number -> the limit that ended it
         self.stop_reason = ""  # why no trial can continue; empty while they can
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a string
@@ -235,7 +236,9 @@ class OptunaSearcher(Searcher):
             trial.set_constraint(constraint.text, constraint.excess(result))
         if not by_itself:
             self.pruned.add(trial.number)
-            trial.set_user_attr(REASON, f"stopped after epoch {result[EPOCH]} of {self.goal.last_epoch}")
+            limit = self.limited.get(trial.number, "")
+            stopped = f"stopped after epoch {result[EPOCH]} of {self.goal.last_epoch}"
+            trial.set_user_attr(REASON, f"{stopped}: {limit}" if limit else stopped)
             self.study.tell(trial, state=TrialState.PRUNED)
         else:
             self.study.tell(trial, self.goal.values(result))
@@ -259,6 +262,11 @@ class OptunaSearcher(Searcher):
             else:  # Optuna supports intermediate values with one objective only, and TPE refuses others
                 trial.set_user_attr(HISTORY, {**trial.user_attrs.get(HISTORY, {}), str(epoch): value})
             self.reported[trial.number] = epoch
+
+    def limit(self, trial_id: str, reason: str) -> None:
+        """Note the limit that ends a running trial after the epoch that it has just reported."""
+        if trial_id in self.running:
+            self.limited[self.running[trial_id].number] = reason
 
     def interrupt(self, reason: str) -> None:
         """Requeue the running trials; they are resumed from their last checkpoints when the study is reopened."""

@@ -1,11 +1,13 @@
 """Open, continue or load a study, with the record that makes its trials comparable."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import check_distribution_compatibility
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 
 from platform.study.budget import waiting_repeats
@@ -54,14 +56,23 @@ def open_study(sweep: Sweep, record: Mapping[str, Any]) -> StudyInFolder:
     if not known:
         optuna.create_study(storage=storage, study_name=name, directions=directions, load_if_exists=True)
     study = StudyInFolder(name, storage, settings.folder)
+    _name_metrics(study, [objective.text for objective in sweep.goal.objectives])
     trials = study.get_trials(deepcopy=False)
     require_comparable(name, recorded, record, sweep.space, trials)
     _require_compatible_distributions(name, trials, sweep.space)
-    study.sampler = sampler_for(settings.sampler, settings.seed, len(trials), sweep.space)
+    study.sampler = sampler_for(settings.sampler, settings.seed, len(trials), sweep.space, settings.grid_values)
     for key, value in {"version": VERSION, **record}.items():
         if key not in recorded and (key != "version" or not known):
             study.set_user_attr(key, value)
     return study
+
+
+def _name_metrics(study: optuna.Study, names: list[str]) -> None:
+    """Name the values of a study by its objectives, for optuna-dashboard and Optuna's own tables and plots."""
+    if study.metric_names != names:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            study.set_metric_names(names)
 
 
 def _require_compatible_distributions(name: str, trials: Sequence[FrozenTrial], space: Space) -> None:

@@ -15,6 +15,7 @@ import optuna
 from optuna.trial import TrialState
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
+from ray.tune.result import TIME_TOTAL_S
 
 from platform.core.disk_usage import size
 from platform.study.config import BudgetConfig
@@ -22,6 +23,7 @@ from platform.study.paths import folder_of
 from platform.study.ranking import RankedTrial, ranking
 from platform.study.resume import REPEATS, checkpoints, newest_checkpoint, predecessors
 from platform.study.searcher import OptunaSearcher
+from trainables.training.metric_names import EPOCH
 
 CHECKED_S = 1.0  # Tune calls it many times a second
 
@@ -104,8 +106,15 @@ class BudgetStopper(Stopper):
         self.checked = -CHECKED_S
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return False: single trials are not stopped here."""
-        return False
+        """Whether a trial ends after this epoch, because it has had its own time; never before its first epoch.
+
+        It ends as one that the scheduler stops: PRUNED, with the metrics and the checkpoint of this epoch.
+        """
+        ends = result.get(EPOCH, 0) >= 1 and result.get(TIME_TOTAL_S, 0.0) >= self.budget.trial_time_limit_s
+        if ends:
+            limit = f"budget.trial_time_limit={self.budget.trial_time_limit}"
+            self.searcher.limit(trial_id, f"time limit of a trial reached ({limit})")
+        return bool(ends)
 
     def stop_all(self) -> bool:
         """Whether the sweep has to stop now."""

@@ -16,6 +16,7 @@ import torch
 from optuna.trial import FrozenTrial
 from rich.console import Console
 
+from platform.core.console import print_table
 from platform.core.provenance import source_of
 from platform.leaderboard.archive import EVALUATIONS
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
@@ -83,7 +84,7 @@ def reproduce(console: Console, sweep: Sweep, study: optuna.Study, trial_number:
         compared = compare(original.metrics, found, {})
         if any(row.verdict != EQUAL for row in compared):
             compared = compare(original.metrics, found, tolerances(original, sweep.settings.folder))
-    console.print(table(compared))
+    print_table(console, table(compared))
     conclusion, code = conclude(compared)
     console.print(conclusion, highlight=False, soft_wrap=True)
     _write(place / REPORT, study, original, now, differing, compared, conclusion)

@@ -12,6 +12,7 @@ from platform.leaderboard.archive import LEADERBOARD
 from platform.leaderboard.leaderboard import Leaderboard, leaderboard, to_json, write_leaderboard
 from platform.leaderboard.model_types import MODEL_FUNCTIONS
 from platform.leaderboard.reference import Reference
+from platform.report.artifacts import upload_pictures
 from platform.report.html import write_report
 from platform.report.learning_curves import plot_learning_curves
 from platform.report.study_view import REPORT
@@ -24,6 +25,8 @@ from trainables.core.config import build
 from trainables.core.formatting import interpreter
 from trainables.specs import TRAINABLES
 from trainables.training.run_folder import EVENTS
+
+LEARNING_CURVES = "learning_curves.png"
 
 
 def summarise(console: Console, sweep: Sweep, study: optuna.Study) -> int:
@@ -89,6 +92,7 @@ def _re_evaluate(
     print_worth(console, sweep.goal, board, best, reference)
     with part("pictures"):
         _plot(sweep, board, best, [best, *(trial for trial in trials if trial is not best)], reference)
+        upload_pictures(study, best.number, sweep.settings.folder, of_study=(LEARNING_CURVES,))
     rows = to_json(board, sweep.settings.study_name, reference, sweep.settings.folder)["rows"]
     scores = {"reference": reference.to_json()} if reference else {}
     return best, {**scores, "leaderboard": rows}
@@ -106,7 +110,7 @@ def _plot(
     pictures.mkdir(parents=True, exist_ok=True)
     if metric == metric_set.headline:
         band = reference.no_difference if reference else None
-        plot_learning_curves(trials, metric, metric_set, band, pictures / "learning_curves.png")
+        plot_learning_curves(trials, metric, metric_set, band, pictures / LEARNING_CURVES)
     if best.checkpoint is not None and best.number not in board.left_out:
         evaluated = next((row.validation for row in board.rows if row.trial.number == best.number), None)
         MODEL_FUNCTIONS[TRAINABLES[sweep.space.trainable].model_type.name].plot(

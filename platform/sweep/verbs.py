@@ -64,6 +64,13 @@ def report(settings: TuneConfig, request: Request) -> int:
     return 0
 
 
+def export_trials(settings: TuneConfig, request: Request) -> int:
+    """Write the trials of the study as CSV and Parquet, and print their paths."""
+    from platform.report.export import export
+
+    return export(Console(), study_of(settings), settings.folder)
+
+
 def reproduce_trials(settings: TuneConfig, request: Request) -> int:
     """Train trials of the study again and compare their metrics."""
     from platform.study.search_space import sweep_of
@@ -85,6 +92,7 @@ VERBS: dict[str, Callable[[TuneConfig, Request], int]] = {
     "show": show_study,
     "compare": compare_trials,
     "report": report,
+    "export": export_trials,
     "reproduce": reproduce_trials,
 }
 """Verb, empty where there is none -> what does it and returns the exit code."""

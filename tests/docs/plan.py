@@ -140,6 +140,7 @@ BEFORE_THE_SERVICE = (
     Run("python -m platform.tune show study_name=diffusion trials=[0]"),
     Run("python -m platform.tune compare study_name=diffusion trials=[0,1]"),
     Run("python -m platform.tune report study_name=diffusion"),
+    Run("python -m platform.tune export study_name=diffusion"),
     Run("python -m platform.tune reproduce study_name=diffusion trials=[0]"),
     Run("python -m platform.labels"),
     Run("python -m platform.evaluate ckpt=CHECKPOINT", "metrics=[mmd]"),

@@ -14,7 +14,8 @@ from trainables.core.config import ConfigError, build, plain, require_laws, with
 from trainables.specs import TRAINABLES
 
 pytestmark = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
-DEFAULT_OTHERWISE = {"contrastive.temperature"}  # has no effect at weight 0
+# without effect at weight 0; null in the configuration, which is what they are here
+DEFAULT_OTHERWISE = {"contrastive.temperature", "motion.channel", "motion.ends"}
 
 
 def leaves(node: dict[str, Any], at: str = "") -> dict[str, Any]:

@@ -211,7 +211,8 @@ def _parse_override(text: str) -> Override:
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
-        raise ConfigError(f"expected an override key=value, but got {text} ({_one_line(error)})") from None
+        hint = _quoting_hint(text)
+        raise ConfigError(f"expected an override key=value, but got {text} ({_one_line(error)}){hint}") from None
     if not override.key_or_group:
         raise ConfigError(f"expected an override key=value, but got {text} without a key")
     if override.package is not None:
@@ -219,6 +220,19 @@ def _parse_override(text: str) -> Override:
     if override.is_delete():
         raise ConfigError(f"expected a value, but got the deletion {text}; give it a value, as key=value")
     return override
+
+
+def _quoting_hint(text: str) -> str:
+    """Return what to do about a list or a bound that the shell or Hydra took apart; empty for another mistake.
+
+    A shell takes `>=0.5]` of an argument without quotes for a file to write, and hands on what stands before it.
+    """
+    key, _, value = text.partition("=")
+    if value.count("[") == value.count("]") and not set("<>") & set(value):
+        return ""
+    bound = value.strip("[]'\"") if set("<>") & set(value) else "val/recall>=0.5"
+    example = f"'{key}=[\"{bound}\"]'" if key == "constraints" else f"'{key}=[...]'"
+    return f"; put quotes around it, since a shell takes < and > for files: {example}"
 
 
 def _check_group(override: Override) -> None:

@@ -244,7 +244,10 @@ def _wrong_type(cls: Any, mapping: Mapping[str, Any], at: str) -> str:
         elif group or not _is_taken(cls, name, value):
             kind = "group of keys" if group else kind_of(hints[name])
             article = "an" if kind.startswith("int") else "a"
-            return f"expected `{key}` to be {article} {kind}, but got {key}={'null' if value is None else value}"
+            listed = get_origin(hints[name]) is tuple and isinstance(value, str | int | float)
+            remedy = f"; put brackets around it, as {key}=[{value}]" if listed else ""
+            got = "null" if value is None else value
+            return f"expected `{key}` to be {article} {kind}, but got {key}={got}{remedy}"
     return ""
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainables.core.formatting import clock, interpreter, number
+from trainables.core.page import page
 from trainables.training import metric_names as names
 from trainables.training.metric import TRAINING_LOSS, Metric, MetricSet
 from trainables.training.run_folder import CHECKPOINTS, METRICS, Line, RunFolder, best_epoch
@@ -82,7 +83,7 @@ class Progress:
             self._print("training already complete; use another folder for a new run")
         self.console.print(f"Best of {self._epoch()} epochs, and the untrained model", style="bold")
         ends = [line for line in self.lines if line[names.EPOCH] in (0, best)]
-        self.console.print(table(ends, best, self.metrics))
+        page(self.console).print(table(ends, best, self.metrics))
         lines = {
             "checkpoint": checkpoint,
             "numbers": self.folder.path / METRICS,

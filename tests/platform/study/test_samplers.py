@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from platform.study.samplers import SAMPLERS, make_sampler
+from platform.study.samplers import SAMPLERS, SEQUENCES, grid_of, grid_size, make_sampler
 from tests.platform.drivers import SPACE, Driver
 from trainables.core.config import ConfigError
 
@@ -78,7 +78,9 @@ def test_the_sampler_depends_on_the_number_of_trials() -> None:
 
 
 def test_an_unknown_sampler_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"expected `sampler` in \{gp, nsga2, qmc, random, tpe\}.*sampler=cmaes"):
+    with pytest.raises(
+        ConfigError, match=r"expected `sampler` in \{gp, grid, nsga2, qmc, random, tpe\}.*sampler=cmaes"
+    ):
         make_sampler("cmaes", 0, 0)
 
 
@@ -95,3 +97,30 @@ def test_another_interval_keeps_the_joint_space(tmp_path: Path, name: str, high:
     assert driver.study.sampler.infer_relative_search_space(driver.study, last) == space.parameters
     alone = make_sampler(name, 0, 0).infer_relative_search_space(driver.study, last)
     assert alone.get("weight") is None
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_reopened_sequence_continues_as_if_it_had_never_stopped(tmp_path: Path, name: str) -> None:
+    whole = Driver(tmp_path / "whole", sampler=name).points(12)
+    reopened = [point for _ in range(3) for point in Driver(tmp_path / "parts", sampler=name).points(4)]
+    assert reopened == whole
+    assert Driver(tmp_path / "other", sampler=name, seed=1).points(12) != whole
+
+
+def test_a_grid_has_the_ends_and_as_many_values_of_each_parameter() -> None:
+    grid = grid_of(SPACE, 3)
+    assert grid["weight"] == [0.0, 0.5, 1.0]
+    assert grid["optim.rate"] == pytest.approx([1e-4, 10**-2.5, 1e-1])
+    assert grid["depth"] == [1, 5, 7]  # 4 is no value in steps of 2 from 1
+    assert grid["width"] == [16, 32]
+    assert grid_size(SPACE, 3) == 3 * 3 * 3 * 2
+    for key, values in grid_of(SPACE, 7).items():
+        assert all(lies_inside(value, SPACE.parameters[key]) for value in values)
+
+
+def test_a_grid_is_visited_whole_and_once_across_reopenings(tmp_path: Path) -> None:
+    size = grid_size(SPACE, 2)
+    first = Driver(tmp_path, sampler="grid", grid_values=2, space=replace(SPACE, baselines=())).points(size // 2)
+    second = Driver(tmp_path, sampler="grid", grid_values=2, space=replace(SPACE, baselines=())).points(size // 2)
+    assert size == 16
+    assert len({tuple(point.values()) for point in first + second}) == size

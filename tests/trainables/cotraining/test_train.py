@@ -78,11 +78,11 @@ def last_of(epochs: Iterator[Epoch], folder: Path) -> tuple[Tensors, Mapping[str
     return load_checkpoint(folder)
 
 
-def state_of(folder: Path, splits: DataSplits) -> tuple[models.Models, Any]:
+def state_of(folder: Path) -> tuple[models.Models, Any]:
     """Return a saved state with its models."""
     own = models.Models.of(TINY, ALONE)
-    diffusion = initial_state(own.of_diffusion, ALONE, splits.statistics.condition_width)
-    return own, restore_state(diffusion, TINY, splits, folder)
+    diffusion = initial_state(own.of_diffusion, ALONE, own.splits.statistics.condition_width)
+    return own, restore_state(diffusion, TINY, own.splits, folder)
 
 
 # the cycle
@@ -119,7 +119,7 @@ def test_the_headline_is_that_of_the_model_that_the_checkpoint_samples_from(
 def test_checkpoints_are_loaded_as_generators(uncut: tuple[list[Epoch], Path], splits: DataSplits) -> None:
     """The one that is sampled from by everybody's loader, either by name, with the samples of the state itself."""
     folder = uncut[1] / str(LAST)
-    own, state = state_of(folder, splits)
+    own, state = state_of(folder)
     real = splits["train"].take(torch.arange(3))
     for side in ("diffusion", "physical"):
         samples = load_cotrained(folder, side=side).sample_matching(real, seed=1)
@@ -238,7 +238,7 @@ def test_alpha_zero_equals_separate_training_of_both_bit_for_bit(tmp_path: Path)
 def test_generated_movements_have_conditions_and_users_of_the_training_split_alone(
     uncut: tuple[list[Epoch], Path], splits: DataSplits
 ) -> None:
-    own, state = state_of(uncut[1] / str(WARM), splits)
+    own, state = state_of(uncut[1] / str(WARM))
     made = own.training_set(1, state).dataset
     others = {user for part in ("validation", "test") for user in splits[part].group}
     assert set(made.generated.group) <= set(splits["train"].group)
@@ -268,7 +268,7 @@ def test_no_movement_of_a_validation_user_reaches_the_weights(
 def test_another_worker_makes_and_fits_the_same_and_evaluates_nothing(
     uncut: tuple[list[Epoch], Path], splits: DataSplits
 ) -> None:
-    own, state = state_of(uncut[1] / str(WARM), splits)
+    own, state = state_of(uncut[1] / str(WARM))
     expected = own.training_set(1, state).dataset.generated
     other = replace(own, worker=Worker(rank=1, world_size=2), sets={})
     assert torch.equal(other.training_set(1, state).dataset.generated.deltas, expected.deltas)
@@ -335,7 +335,7 @@ def test_an_alpha_that_rounds_to_no_movement_is_refused_before_any_training() ->
 
 
 def test_a_population_of_one_movement_is_refused(uncut: tuple[list[Epoch], Path], splits: DataSplits) -> None:
-    own, state = state_of(uncut[1] / str(WARM), splits)
+    own, state = state_of(uncut[1] / str(WARM))
     one = own.fitted.movements.take(torch.arange(1))
     fitted = replace(physical_state.FittedMovements.at(torch.arange(1), one, TINY.of_physical()))
     made = physical.next_state(physical_state.State.initial(fitted), fitted, 10)
@@ -371,7 +371,7 @@ def test_a_fit_begins_with_a_physical_checkpoint_of_the_same_form(splits: DataSp
 def test_a_refit_that_diverges_names_the_generated_movement_and_leaves_the_state(
     uncut: tuple[list[Epoch], Path], splits: DataSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own, state = state_of(uncut[1] / str(LAST - 1), splits)
+    own, state = state_of(uncut[1] / str(LAST - 1))
     whole = physical_state.State.initial
 
     def broken(fitted: physical_state.FittedMovements) -> physical_state.State:
@@ -391,7 +391,7 @@ def test_generated_movements_change_no_stroke_of_a_real_one(
     uncut: tuple[list[Epoch], Path], splits: DataSplits
 ) -> None:
     """The fit of both together, in any order of rows, is that of each alone."""
-    own, state = state_of(uncut[1] / str(LAST - 1), splits)
+    own, state = state_of(uncut[1] / str(LAST - 1))
     generated = own.training_set(1, state).dataset.generated.take(torch.arange(5))
     made = physical_state.FittedMovements.at(torch.arange(5), generated, TINY.of_physical())
     joint = refit.joined(state.physical, physical_state.State.initial(made), own.fitted.form)

@@ -122,7 +122,7 @@ def test_a_network_without_estimates_is_the_self_conditioned_one_that_has_none(t
     assert isinstance(model, UNet1D)
     assert model.config.self_condition
     random = torch.Generator().manual_seed(0)
-    x, mask = torch.randn(8, 64, 2, generator=random), torch.arange(64) < torch.arange(8, 72, 8)[:, None]
+    x, mask = torch.randn(8, 64, 3, generator=random), torch.arange(64) < torch.arange(8, 72, 8)[:, None]
     t, condition = torch.arange(8) * 100, torch.randn(8, model.config.condition_dim, generator=random)
     with torch.no_grad():
         found, expected = without_estimates(model).eval()(x, t, mask, condition), model(x, t, mask, condition)
@@ -194,7 +194,9 @@ def test_two_parts_of_a_batch_are_the_whole_of_it(config: DistillConfig) -> None
         run = Distillation.of(replace(config, optim=replace(config.optim, accumulate=parts)), ALONE)
         stage = run.config.stage_of(1)
         state = untrained_state(run.teacher.student_config(run.config, stage.calls), run.teacher, ALONE)
-        batch = SequenceDataset(run.splits["train"], run.splits.statistics)[torch.arange(16)]
+        batch = run.in_diffusion_space(
+            state, SequenceDataset(run.splits["train"], run.splits.statistics)[torch.arange(16)]
+        )
         random = generator(0, "a test")
         measured = optimise(state, run, run.parent(state, stage), stage, batch, None, random)
         found.append(measured)
@@ -206,7 +208,8 @@ def test_a_loss_that_is_not_finite_ends_the_run(config: DistillConfig) -> None:
     run = Distillation.of(config, ALONE)
     stage = config.stage_of(1)
     state = untrained_state(run.teacher.student_config(config, stage.calls), run.teacher, ALONE)
-    batch = SequenceDataset(run.splits["train"], run.splits.statistics)[torch.arange(16)]
+    real = SequenceDataset(run.splits["train"], run.splits.statistics)[torch.arange(16)]
+    batch = run.in_diffusion_space(state, real)
     broken = batch._replace(condition=batch.condition * math.nan)
     with pytest.raises(TrainingDivergedError, match=r"the loss is nan at step 0; lower optim.lr=0.002"):
         optimise(state, run, run.parent(state, stage), stage, broken, None, generator(0, "a test"))

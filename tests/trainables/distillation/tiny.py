@@ -20,7 +20,7 @@ TEACHER = DiffusionConfig(
     epochs=1,
     steps_per_epoch=40,
     batch_size=32,
-    model=ModelConfig(base_channels=16),
+    model=ModelConfig(base_channels=16, self_condition=True),
     optim=OptimConfig(lr=1e-2, warmup_steps=3),
     sampling=SamplingConfig(steps=2, align=False),  # samples of so little training are not to be stretched
     evaluation=EVALUATION,

@@ -22,7 +22,7 @@ from trainables.data.splits.loading import load_splits
 from trainables.detector.dataset.served_negatives import ServedMovements, write_served
 from trainables.diffusion import sample
 from trainables.diffusion.api import load_generator
-from trainables.diffusion.config import DiffusionConfig, ModelConfig
+from trainables.diffusion.config import DiffusionConfig, ModelConfig, MotionConfig
 from trainables.diffusion.loop import epochs
 from trainables.diffusion.sampling_config import SamplingConfig
 from trainables.eval.diffusion_eval import COMMAND, main
@@ -57,9 +57,15 @@ def unplotted(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     """A checkpoint of a briefly trained model, and the metrics of its training."""
     folder = tmp_path_factory.mktemp("run") / "checkpoint"
-    model, quick = ModelConfig(base_channels=16), SamplingConfig(steps=1)
-    evaluation = EvaluationConfig(folds=FOLDS, probes=("features",))
-    *_, last = epochs(DiffusionConfig(epochs=1, steps_per_epoch=12, model=model, sampling=quick, evaluation=evaluation))
+    config = DiffusionConfig(
+        epochs=1,
+        steps_per_epoch=12,
+        model=ModelConfig(base_channels=16),
+        motion=MotionConfig(ends=False),  # a table of conditions does not name them, so that its samples had others
+        sampling=SamplingConfig(steps=1),
+        evaluation=EvaluationConfig(folds=FOLDS, probes=("features",)),
+    )
+    *_, last = epochs(config)
     last.save(folder)
     return folder, dict(last.metrics)
 
@@ -376,11 +382,11 @@ def test_the_card_of_a_checkpoint_has_its_data_form_sampling_and_metrics(
     assert not any(user in text for user in record["users"]["train"])
     assert "Chord alignment is on" in text
     assert "Frame: chord: movements are seen turned, with their net displacement along +x." in text
-    assert "Still steps: decided by rounding to pixels alone" in text
+    assert "Still steps: decided by a channel beside the steps" in text
     optim, training = record["config"]["optim"], card["form"]["training"]
     assert f"Averaged weights: decay {optim['ema_decay']:g} per step" in text
     assert training["averaging"] == {"ema_decay": optim["ema_decay"]}
-    assert (training["frame"], training["motion"]) == ("chord", {"channel": False, "ends": False})
+    assert (training["frame"], training["motion"]) == ("chord", {"channel": True, "ends": False})
     assert (training["init_from"], training["reweight"]) == (None, None)
     assert names.VAL_REJECTED not in card["metrics"]
 

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from trainables.core.formatting import format_interval
+from trainables.core.page import page
 from trainables.detector.evaluation.per_source_thresholds import SourceThreshold
 from trainables.detector.evaluation.report import BotRow, DetectorEvaluation, UserRow
 from trainables.detector.evaluation.sessions import SessionRow
@@ -18,7 +19,6 @@ from trainables.eval.intervals.cluster_bootstrap import Estimate, Proportion
 
 SHOWN_USERS = 10  # of all; the JSON file has the others
 NONE = "-"
-WIDE = 300  # columns of a line that is written to a file or a pipe
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Table:
 
 def show(console: Console, tables: Iterable[Table]) -> None:
     """Print tables with an empty line after each: in a terminal the columns that fit, to a file or a pipe all."""
-    page = console if console.is_terminal else Console(file=console.file, width=WIDE)
+    shown = page(console)
     for table in tables:
-        page.print(table.terminal(page.width), Text())
+        shown.print(table.terminal(shown.width), Text())
 
 
 def tables(evaluation: DetectorEvaluation) -> tuple[Table, ...]:
