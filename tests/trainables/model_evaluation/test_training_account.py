@@ -22,7 +22,8 @@ def test_every_frame_has_its_sentence() -> None:
             {
                 "frame": "quarter_turn",
                 "config": {
-                    "motion": {"channel": True, "ends": True},
+                    "data": {"canonical": {}},
+                    "motion": {"channel": None, "ends": True},  # null: as the sequences allow
                     "optim": {"ema_decay": 0.999, "ema_width": 0.1},
                 },
                 "init_from": {"weights_sha256": "a" * 64},
