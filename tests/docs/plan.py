@@ -277,7 +277,7 @@ BEFORE_THE_SERVICE = (
         "--epochs 1 --critic-epochs 1 --seeds 1",
     ),
     Run("python -m benchmarks.suggestion", "--trials 12 --repeats 1"),
-    Run("python -m benchmarks.study_scale", "--trials 12"),
+    Run("python -m benchmarks.study_scale --trials 100 1000", "--trials 12"),
     Run("python -m benchmarks.prepared_data", "--sizes 400"),
     Run("python -m benchmarks.generator_sampling", "--rows 1 --repeats 1"),
     Run("make tensorboard LOGDIR=results/diffusion/tensorboard", "--inspect"),
