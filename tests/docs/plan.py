@@ -345,6 +345,7 @@ EXCEPTIONS: Mapping[str, str] = {
     "python -m benchmarks.ablations contrastive --steps 600": HOURS,
     "python -m benchmarks.ablations contrastive-cost --seeds 1 --steps 600": HOURS,
     "python -m benchmarks.ablations training --steps 600": HOURS,
+    "python -m benchmarks.selection A B C --candidates 1 8 --seeds 7 8": HOURS,
     "python -m benchmarks.ablations pixel-grid --recordings TABLE --sources cursory freihaut_click "
     "--set data.rows_per_user=20": HOURS,
     "python -m benchmarks.autoencoder": HOURS,
