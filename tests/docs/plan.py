@@ -338,7 +338,6 @@ EXCEPTIONS: Mapping[str, str] = {
     "make bench": HOURS,
     'make hard-negatives ARGS="bots=bots.parquet"': HOURS,
     "make serve": "a server until Ctrl-C; `python -m serve`, which it calls, is run",
-    "make dashboard": "installs an extra, then a server until Ctrl-C",
     "make dashboard STORAGE=results/diffusion/study.journal": "installs an extra, then a server until Ctrl-C",
     "python -m trainables.diffusion.train experiment=train": "a network for a GPU; experiment=cpu is run",
     "python -m benchmarks.ablations representation --seeds 1": HOURS,
