@@ -376,7 +376,7 @@ WRONG: dict[str, tuple[str, ...]] = {
         "`space` in {agent, cotraining, critic, detector, diffusion, diffusion_ranking_loss, distill, gan, physical}",
         "space=quux",
     ),
-    "sampler=quux": ("`sampler` in {gp, nsga2, qmc, random, tpe}", "sampler=quux"),
+    "sampler=quux": ("`sampler` in {gp, grid, nsga2, qmc, random, tpe}", "sampler=quux"),
     "trainable=quux": ("trainable", "quux", "diffusion"),
     "study_name=a/b": ("`study_name`", "a/b"),
     "trainable.epochs": ("trainable.epochs", "key=value"),
