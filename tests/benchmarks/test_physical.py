@@ -44,11 +44,12 @@ def test_shares_of_variance_have_intervals_over_users() -> None:
     values = torch.stack([own + noise[:, 0], noise[:, 1]], dim=1)
     found = variance_intervals(values, noise[:, 2:], users, ("user", "neither"))
     assert found["user"]["user"]["low"] > found["neither"]["user"]["high"]
-    assert 0.0 < found["neither"]["user"]["low"] < 0.001  # on the logit scale, which ends at 0 without reaching it
-    for one in (found["user"]["user"], found["neither"]["user"]):
-        spread = stats.t.ppf(0.975, one["df"]) * one["se"] / (one["value"] * (1 - one["value"]))
-        ends = special.expit([special.logit(one["value"]) - spread, special.logit(one["value"]) + spread])
-        assert [one["low"], one["high"]] == pytest.approx(ends.tolist(), rel=1e-9)
+    one, rare = found["user"]["user"], found["neither"]["user"]
+    spread = stats.t.ppf(0.975, one["df"]) * one["se"] / (one["value"] * (1 - one["value"]))
+    ends = special.expit([special.logit(one["value"]) - spread, special.logit(one["value"]) + spread])
+    assert [one["low"], one["high"]] == pytest.approx(ends.tolist(), rel=1e-9)
+    assert rare["low"] == 0.0  # a share of which the logit says nothing is cut there
+    assert rare["high"] == pytest.approx(rare["value"] + stats.t.ppf(0.975, rare["df"]) * rare["se"])
 
 
 def test_the_table_shows_each_interval_and_difference() -> None:

@@ -25,7 +25,9 @@ A metric between two ends a < b has its interval on the logit scale, inside of t
 
     p = (theta - a) / (b - a)        expit(logit(p) ± t_df se / ((b - a) p (1 - p)))        scaled back to a ... b
 
-by the delta method. A metric at an end, or with one end alone, keeps theta ± t se, cut at the ends.
+by the delta method, where the standard error on that scale is at most 1: beyond, as of a rare share that few groups
+have, the logit is no linear function of what varies, and the interval would be nearly all of the range. Such a metric,
+one at an end, and one with one end alone keep theta ± t se, cut at the ends.
 
 A metric that is measured in K strata with groups of their own, by a fit of its own in each (folds of users, each with
 its model), is the mean over strata. What is left out of one stratum leaves the others as they are, so
@@ -50,6 +52,7 @@ import numpy.typing as npt
 
 from trainables.eval.indices import Indices
 
+LARGEST_LOGIT_SE = 1.0  # standard error on the logit scale for which the delta method is taken to hold
 DRAWS = 20_000  # from the joint distribution: the standard error of a probability is below 0.004
 
 Statistic = Callable[[Indices], float]
@@ -176,8 +179,10 @@ def _ends(value: float, se: float, t: float, within: tuple[float, float]) -> tup
     if not (low < value < high and math.isfinite(high - low)):
         return max(value - t * se, low), min(value + t * se, high)
     share = (value - low) / (high - low)
-    reach = t * se / ((high - low) * share * (1 - share))
-    ends = [low + (high - low) * float(expit(logit(share) + sign * reach)) for sign in (-1, 1)]
+    se_logit = se / ((high - low) * share * (1 - share))
+    if se_logit > LARGEST_LOGIT_SE:
+        return max(value - t * se, low), min(value + t * se, high)
+    ends = [low + (high - low) * float(expit(logit(share) + sign * t * se_logit)) for sign in (-1, 1)]
     return ends[0], ends[1]
 
 
