@@ -108,6 +108,11 @@ def test_an_unknown_key_like_no_other_lists_the_keys_of_its_section() -> None:
     assert complaint({"zzz": 4}).startswith("unknown key zzz; known keys: seed, name, ")
 
 
+def test_a_list_without_brackets_is_shown_with_them() -> None:
+    law = "expected `optim.betas` to be a list of float, but got optim.betas=0.9"
+    assert complaint({"optim": {"betas": 0.9}}) == f"{law}; put brackets around it, as optim.betas=[0.9]"
+
+
 @pytest.mark.parametrize(
     ("mapping", "key", "kind", "got"),
     [
@@ -121,7 +126,6 @@ def test_an_unknown_key_like_no_other_lists_the_keys_of_its_section() -> None:
         ({"optim": {"lr": {"a": 1}}}, "optim.lr", "a float", "{'a': 1}"),
         ({"optim": {"warmup_steps": 0.5}}, "optim.warmup_steps", "an int", "0.5"),
         ({"optim": {"betas": [0.9, "a"]}}, "optim.betas", "a list of float", "[0.9, 'a']"),
-        ({"optim": {"betas": 0.9}}, "optim.betas", "a list of float", "0.9"),
         ({"optim": {"betas": {"a": 1}}}, "optim.betas", "a list of float", "{'a': 1}"),
         ({"optim": None}, "optim", "a group of keys", "null"),
         ({"name": "x", "optim": 3}, "optim", "a group of keys", "3"),
