@@ -27,7 +27,7 @@ from typing import Any
 import torch
 import yaml
 
-from benchmarks.support.cells import INTERRUPTED, Result, finished, open_folder, run, seconds_left
+from benchmarks.support.cells import Result, exit_code, finished, open_folder, run, seconds_left
 from benchmarks.support.evaluated import estimates, plain_means, read_estimate, validator_of
 from benchmarks.support.intervals import over_users_and_seeds
 from benchmarks.support.source_tables import tables_of_sources
@@ -36,7 +36,6 @@ from trainables.core.config import ConfigError, build, digest, plain, require, w
 from trainables.core.formatting import clock, format_interval
 from trainables.data.canonical import Canonical
 from trainables.data.config import DEFAULT_SOURCE
-from trainables.data.readers.recordings import RecordingError
 from trainables.data.splits.loading import load_splits
 from trainables.diffusion.api import load_generator
 from trainables.diffusion.config import DiffusionConfig
@@ -327,15 +326,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing of a suite and print its tables; return 2 for wrong input, 130 after Ctrl-C, else 0."""
-    given = arguments(argv)
-    try:
-        return measure(given)
-    except (ConfigError, RecordingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: finished trainings are kept, and the same command continues", file=sys.stderr)
-        return INTERRUPTED
+    return exit_code(partial(measure, arguments(argv)))
 
 
 def measure(given: argparse.Namespace) -> int:

@@ -42,15 +42,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.support.cells import INTERRUPTED, finished, open_folder, run, seconds_left
+from benchmarks.support.cells import exit_code, finished, open_folder, run, seconds_left
 from benchmarks.support.scarce_cells import run_cell
 from benchmarks.support.scarce_grid import Cell, Grid
 from benchmarks.support.scarce_tables import picture, plain, rows_of, tables
 from benchmarks.support.source_tables import tables_of_sources
 from trainables.core.atomic_files import staged_file, write_atomically
-from trainables.core.config import ConfigError, digest, require
+from trainables.core.config import digest, require
 from trainables.core.formatting import clock
-from trainables.data.readers.recordings import RecordingError
 from trainables.training.checkpoint import file_sha256
 
 SOURCES = ("freihaut_click", "sapimouse")
@@ -106,15 +105,12 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run what is missing of the grid, then print its tables; return 2 for wrong input, 130 after Ctrl-C, else 0."""
     given = arguments(argv)
-    try:
+
+    def command() -> int:
         grid = Grid(tuple(given.sources), seeds=given.seeds, steps=given.steps)
         return measure(grid, given.recordings, given.out, given.processes)
-    except (ConfigError, RecordingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted: finished cells are kept, and the same command continues", file=sys.stderr)
-        return INTERRUPTED
+
+    return exit_code(command)
 
 
 def measure(grid: Grid, recordings: Sequence[Path], out: Path, processes: int) -> int:

@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState, create_trial
 from rich.console import Console
 
+from benchmarks.support.recorded_trials import recorded_trials
 from platform.report.browse import list_studies, show
 from platform.report.html import write_report
 from platform.study.config import BudgetConfig, TuneConfig
@@ -41,7 +41,6 @@ from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 from trainables.training.trial_keys import METRICS_FILE, TRIALS
 
 SPACE = SPACES["diffusion"]
-EPOCHS = 9
 NAME = "large"
 ENDS = 10  # trials that end while the clock runs
 
@@ -57,24 +56,12 @@ def study_of(sweep: Sweep, trials: int) -> optuna.Study:
     """Return a study with trials at random points, two of three of them pruned."""
     record = {OBJECTIVES: [VAL_AUC_EXCESS], SCHEDULER_METRIC: VAL_AUC_EXCESS, "trainable": SPACE.trainable}
     study = open_study(sweep, record)
-    points = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    noise = np.random.default_rng(0).normal(0, 0.02, trials)
-    for number in range(trials):
-        params = points.ask(dict(SPACE.parameters)).params
-        value = 0.05 + 0.3 * params["contrastive.weight"] + 0.1 * params["augmentation.alpha"] + noise[number]
-        last = EPOCHS if number % 3 == 0 else 2
+    for number, trial in enumerate(recorded_trials(trials, np.random.default_rng(0))):
         folder = f"{TRIALS}/trial-{number:04d}"
-        write_checkpoint(sweep.settings.folder / folder, last, value)
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE if last == EPOCHS else TrialState.PRUNED,
-                value=value,
-                params=params,
-                distributions=dict(SPACE.parameters),
-                intermediate_values={epoch: value + 0.3 / (1 + epoch) for epoch in range(last + 1)},
-                user_attrs={FOLDER: folder, METRICS: {VAL_AUC_EXCESS: value, VAL_MMD: value / 3}},
-            )
-        )
+        write_checkpoint(sweep.settings.folder / folder, max(trial.intermediate_values), trial.value or 0.0)
+        trial.set_user_attr(FOLDER, folder)
+        trial.set_user_attr(METRICS, {VAL_AUC_EXCESS: trial.value, VAL_MMD: (trial.value or 0.0) / 3})
+        study.add_trial(trial)
     return study
 
 

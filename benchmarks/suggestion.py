@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState, create_trial
 
+from benchmarks.support.recorded_trials import recorded_trials
 from platform.study.config import BudgetConfig, TuneConfig
 from platform.study.ranking import OBJECTIVES
 from platform.study.samplers import SAMPLERS
@@ -32,7 +32,6 @@ from trainables.eval.generation.metrics import GENERATION
 from trainables.training.metric_names import EPOCH, VAL_AUC_EXCESS, VAL_MMD
 
 SPACE = SPACES["diffusion"]
-EPOCHS = 9
 
 
 def sweep_of(sampler: str, folder: Path, trials: int) -> Sweep:
@@ -43,30 +42,11 @@ def sweep_of(sampler: str, folder: Path, trials: int) -> Sweep:
     return Sweep(settings, plain(DiffusionConfig()), SPACE, ())
 
 
-def fill(study: optuna.Study, trials: int, rng: np.random.Generator) -> None:
-    """Add trials at random points, two of three of them pruned; values grow with weight and alpha."""
-    random = optuna.samplers.RandomSampler(seed=0)
-    points = optuna.create_study(sampler=random)
-    for number in range(trials):
-        params = points.ask(dict(SPACE.parameters)).params
-        value = 0.05 + 0.3 * params["contrastive.weight"] + 0.1 * params["augmentation.alpha"] + rng.normal(0, 0.02)
-        last = EPOCHS if number % 3 == 0 else 2
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE if last == EPOCHS else TrialState.PRUNED,
-                value=value,
-                params=params,
-                distributions=dict(SPACE.parameters),
-                intermediate_values={epoch: value + 0.3 / (1 + epoch) for epoch in range(last + 1)},
-            )
-        )
-
-
 def seconds(sampler: str, folder: Path, trials: int, repeats: int) -> list[float]:
     """Return the seconds of each suggestion; each trial is completed before the next."""
     sweep = sweep_of(sampler, folder, trials + repeats)
     study = open_study(sweep, {OBJECTIVES: [GENERATION.headline], "trainable": SPACE.trainable})
-    fill(study, trials, np.random.default_rng(0))
+    study.add_trials(recorded_trials(trials, np.random.default_rng(0)))
     searcher = OptunaSearcher(study, SPACE, trials + repeats, sweep.goal)
     found = []
     for number in range(repeats):

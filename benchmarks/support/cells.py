@@ -5,6 +5,7 @@ finished cell. Cells run in processes of one thread each.
 """
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -13,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from trainables.core.atomic_files import write_atomically
-from trainables.core.config import require
+from trainables.core.config import ConfigError, require
+from trainables.data.readers.recordings import RecordingError
 
 Result = dict[str, Any]
 """What a cell found, as plain values; its `seconds` are among them."""
 Work = Callable[[], Result]
 """Runs one cell. It is sent to another process, so it is a function of a module, with its arguments by `partial`."""
-INTERRUPTED = 130  # exit code after Ctrl-C
 
 
 def open_folder(out: Path, settings: Mapping[str, Any]) -> Path:
@@ -83,3 +84,15 @@ def seconds_left(kinds: Mapping[str, str], results: Mapping[str, Result], proces
         return 0.0
     open_cells = [by_kind.get(kind, every) for name, kind in kinds.items() if name not in results]
     return sum(sum(found) / len(found) for found in open_cells) / processes
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Return the exit code of a command that runs cells: its own, 2 for wrong input, 130 after Ctrl-C."""
+    try:
+        return command()
+    except (ConfigError, RecordingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted: what is finished is kept, and the same command continues", file=sys.stderr)
+        return 130
