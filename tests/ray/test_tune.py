@@ -33,7 +33,7 @@ GENERATORS = (
 )
 ANY_MODEL = (
     "split=validation",
-    "eval_seeds=1",
+    "eval_seeds=2",
     "latency.movements=8",
     "latency.repeats=6",
     "limits.auc_excess=1",
