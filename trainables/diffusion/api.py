@@ -25,7 +25,7 @@ from trainables.diffusion.candidates import (
     best_sampling,
     fitting_selector,
 )
-from trainables.diffusion.config import MotionConfig
+from trainables.diffusion.config import recorded_motion
 from trainables.diffusion.end_point_inpainting import end_point_correction
 from trainables.diffusion.latents.autoencoder import Autoencoder
 from trainables.diffusion.latents.config import LatentConfig
@@ -316,8 +316,7 @@ def generator_of(record: Mapping[str, Any], tensors: Mapping[str, Tensor], devic
     canonical = build(CanonicalConfig, config["data"]["canonical"])
     statistics, known = restored(tensors, record)
     decoder, process = _decoder(config, tensors), config["diffusion"]
-    latent = build(LatentConfig, config.get("latent", {}))
-    motion = build(MotionConfig, config["motion"]).decided(canonical, latent).channel is True
+    motion = recorded_motion(config).channel is True
     channels = canonical.form.channels + motion if decoder is None else decoder.channels
     widths = {"channels": channels, "condition_dim": statistics.condition_width}
     model = UNet1D(build(UNetConfig, unet_mapping({**config["model"], **widths})))

@@ -1,7 +1,8 @@
 """The configuration of a diffusion run: data, network, process, ranking term, optimiser, and when to stop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 from trainables.augmentation.config import AugmentationConfig
 from trainables.core.bounds import (
@@ -17,7 +18,7 @@ from trainables.core.bounds import (
     Share,
     check,
 )
-from trainables.core.config import require
+from trainables.core.config import build, require
 from trainables.data.config import CONDITION_WIDTH, CanonicalConfig, DataConfig
 from trainables.diffusion.latents.config import LatentConfig
 from trainables.diffusion.models.config import ChannelMults, UNetConfig, unet_mapping
@@ -72,6 +73,12 @@ class MotionConfig:
             channel=possible if self.channel is None else self.channel,
             ends=possible if self.ends is None else self.ends,
         )
+
+
+def recorded_motion(config: Mapping[str, Any]) -> MotionConfig:
+    """Return both as they were decided for the diffusion whose configuration a checkpoint records."""
+    canonical = build(CanonicalConfig, config["data"]["canonical"])
+    return build(MotionConfig, config["motion"]).decided(canonical, build(LatentConfig, config.get("latent", {})))
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainables.core.config import build
-from trainables.data.config import FRAME_NAMES, CanonicalConfig
-from trainables.diffusion.config import MotionConfig
-from trainables.diffusion.latents.config import LatentConfig
+from trainables.data.config import FRAME_NAMES
+from trainables.diffusion.config import recorded_motion
 from trainables.diffusion.state import INIT_FROM, REWEIGHT
 
 FRAMES = {
@@ -22,7 +20,7 @@ def training_account(record: Mapping[str, Any]) -> dict[str, Any]:
     motion, optim, reweight = config.get("motion"), config.get("optim") or {}, record.get(REWEIGHT)
     return {
         "frame": record.get("frame", FRAME_NAMES[0]),
-        "motion": None if motion is None else _motion(motion, config),
+        "motion": None if motion is None else vars(recorded_motion(config)),
         "averaging": {key: optim[key] for key in ("ema_decay", "ema_width") if optim.get(key) is not None} or None,
         INIT_FROM: (record.get(INIT_FROM) or {}).get("weights_sha256"),
         REWEIGHT: None if reweight is None else dict(reweight),
@@ -51,12 +49,6 @@ def training_lines(account: Mapping[str, Any]) -> list[str]:
             f"{weights['strength']:g}, weights at most {weights['max_weight']:g}: {', '.join(weights['sources'])}."
         )
     return lines
-
-
-def _motion(motion: Mapping[str, bool | None], config: Mapping[str, Any]) -> dict[str, bool]:
-    canonical = build(CanonicalConfig, config["data"]["canonical"])
-    decided = build(MotionConfig, motion).decided(canonical, build(LatentConfig, config.get("latent", {})))
-    return {"channel": decided.channel is True, "ends": decided.ends is True}
 
 
 def _averaging(found: Mapping[str, float] | None) -> str:
